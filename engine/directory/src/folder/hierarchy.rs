@@ -1,0 +1,142 @@
+//! Parents, children and the transitive closure over them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use portcullis_model::EntityIndex;
+
+use super::{FoldError, Folder};
+use crate::entity_cell::ANCESTORS_INLINE;
+
+impl Folder {
+    /// Refuses parents of which `entity` is an ancestor, or itself.
+    pub(super) fn refuse_cycle(&self, entity: EntityIndex, parents: &[EntityIndex]) -> Result<(), FoldError> {
+        let below = |parent: &EntityIndex| {
+            *parent == entity
+                || self.state(*parent).is_some_and(|state| state.ancestors().binary_search(&entity).is_ok())
+        };
+        if parents.iter().any(below) { Err(self.cycle(entity)) } else { Ok(()) }
+    }
+
+    /// Refuses members that are the group or one of its ancestors.
+    pub(super) fn refuse_cycles(&self, group: EntityIndex, members: &[EntityIndex]) -> Result<(), FoldError> {
+        let above: HashSet<_> =
+            self.state(group).into_iter().flat_map(|state| state.ancestors()).copied().chain([group]).collect();
+        match members.iter().find(|member| above.contains(member)) {
+            Some(member) => Err(self.cycle(*member)),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives `entity` these direct parents and no others. `parents` is sorted and unique.
+    pub(super) fn reparent(&mut self, entity: EntityIndex, parents: Vec<EntityIndex>) {
+        let before = self.state_mut(entity).map(|state| std::mem::replace(&mut state.parents, parents.clone()));
+        let before = before.unwrap_or_default();
+        for parent in before.iter().filter(|parent| parents.binary_search(parent).is_err()) {
+            if let Some(state) = self.state_mut(*parent) {
+                state.children.retain(|child| *child != entity);
+            }
+        }
+        for parent in parents.iter().filter(|parent| before.binary_search(parent).is_err()) {
+            if let Some(state) = self.state_mut(*parent) {
+                state.children.push(entity);
+            }
+        }
+    }
+
+    /// Makes `added` children of `group` and `removed` no longer so, in one pass over its children.
+    pub(super) fn change_children(&mut self, group: EntityIndex, added: &[EntityIndex], removed: &[EntityIndex]) {
+        if !removed.is_empty() {
+            let gone: HashSet<_> = removed.iter().copied().collect();
+            if let Some(state) = self.state_mut(group) {
+                state.children.retain(|child| !gone.contains(child));
+            }
+            for child in removed {
+                if let Some(state) = self.state_mut(*child) {
+                    state.parents.retain(|parent| *parent != group);
+                }
+            }
+        }
+        for child in added {
+            let Some(state) = self.state_mut(*child) else { continue };
+            if let Err(place) = state.parents.binary_search(&group) {
+                state.parents.insert(place, group);
+                if let Some(state) = self.state_mut(group) {
+                    state.children.push(*child);
+                }
+            }
+        }
+    }
+
+    /// Recomputes the ancestors of `changed` and of everything below, and writes their cells.
+    pub(super) fn close_over(&mut self, changed: &[EntityIndex]) {
+        let order = self.affected(changed);
+        let mut known: HashMap<Vec<EntityIndex>, Arc<[EntityIndex]>> = HashMap::new();
+        for entity in order {
+            let Some(state) = self.state(entity) else { continue };
+            let closure = match known.get(&state.parents) {
+                Some(closure) => Arc::clone(closure),
+                None => {
+                    let closure = self.closure_of(&state.parents);
+                    // BOUND: memberships of one change rarely differ in more ways; the memo only saves work.
+                    if known.len() < 4_096 {
+                        known.insert(state.parents.clone(), Arc::clone(&closure));
+                    }
+                    closure
+                }
+            };
+            self.set_closure(entity, closure);
+        }
+    }
+
+    fn set_closure(&mut self, entity: EntityIndex, closure: Arc<[EntityIndex]>) {
+        let Some(state) = self.state_mut(entity) else { return };
+        let overflows = closure.len() > ANCESTORS_INLINE;
+        let overflowed = state.ancestors().len() > ANCESTORS_INLINE;
+        state.ancestors = Some(closure);
+        if overflows || overflowed {
+            self.write_body(entity);
+        }
+        self.write_cell(entity);
+    }
+
+    fn closure_of(&self, parents: &[EntityIndex]) -> Arc<[EntityIndex]> {
+        let mut all: Vec<_> = parents.to_vec();
+        for parent in parents {
+            all.extend(self.state(*parent).into_iter().flat_map(|state| state.ancestors()));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all.into()
+    }
+
+    /// `changed` and all their descendants, each after everything above it that is affected too.
+    fn affected(&self, changed: &[EntityIndex]) -> Vec<EntityIndex> {
+        let mut seen: HashSet<EntityIndex> = HashSet::with_capacity(changed.len());
+        let mut order = Vec::with_capacity(changed.len());
+        for root in changed {
+            let mut stack = vec![(*root, 0_usize)];
+            if !seen.insert(*root) {
+                continue;
+            }
+            // Depth first: a node goes into `order` after its descendants, so the reverse is what we want.
+            while let Some((entity, next)) = stack.pop() {
+                match self.state(entity).and_then(|state| state.children.get(next)) {
+                    Some(child) => {
+                        stack.push((entity, next + 1));
+                        if seen.insert(*child) {
+                            stack.push((*child, 0));
+                        }
+                    }
+                    None => order.push(entity),
+                }
+            }
+        }
+        order.reverse();
+        order
+    }
+
+    fn cycle(&self, entity: EntityIndex) -> FoldError {
+        self.world.names().uid(entity).map_or(FoldError::Full("name"), |uid| FoldError::Cycle(uid.clone()))
+    }
+}
