@@ -5,19 +5,19 @@ use std::collections::HashSet;
 use portcullis_model::limits::{
     ATTRIBUTES_MAX, CHAIN_MAX, DELEGATION_DEPTH_MAX, MEMBERS_PER_CHANGE_MAX, PARENTS_MAX, POLICY_BYTES_MAX,
 };
-use portcullis_model::{Change, EntityUid, EntityView, ErrorCode, GrantRecord, Refusal, RevokeScope};
+use portcullis_model::{Change, EntityUid, EntityView, ErrorCode, GrantId, GrantRecord, Refusal, RevokeScope};
 
 use crate::grants::GrantState;
 use crate::world::{World, WorldView};
 
 impl World {
-    /// Whether a change can be applied to what is effective now, if the entities `put` are stored
-    /// before it. The fold checks again: what came between may have changed the answer.
+    /// Whether a change can be applied to what is effective now, after the `earlier` changes of the
+    /// same request. The fold checks again: what came between may have changed the answer.
     ///
     /// # Errors
     /// A [`Refusal`] that names what is missing, contradicting or too large.
-    pub fn check(&self, change: &Change, put: &HashSet<EntityUid>) -> Result<(), Refusal> {
-        let view = Known { view: self.view(), put };
+    pub fn check(&self, change: &Change, earlier: &Earlier) -> Result<(), Refusal> {
+        let view = Known { view: self.view(), earlier };
         match change {
             Change::PutEntity(record) => {
                 let attributes = record.attributes.len().max(record.tags.len());
@@ -38,6 +38,7 @@ impl World {
             Change::Revoke(RevokeScope::User(uid) | RevokeScope::Agent(uid)) => view.stored(uid),
             Change::Revoke(RevokeScope::Grant(id) | RevokeScope::Subtree(id)) => match self.find_grant(*id) {
                 Some(_) => Ok(()),
+                None if earlier.grants.contains(id) => Ok(()),
                 None => Err(Refusal::of_field(ErrorCode::NotFound, "grant", format!("no grant `{id}` is stored"))),
             },
             Change::StagePolicy(text) => {
@@ -49,15 +50,37 @@ impl World {
     }
 }
 
+/// What earlier changes of one request will have stored.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    entities: HashSet<EntityUid>,
+    grants: HashSet<GrantId>,
+}
+
+impl Earlier {
+    /// Remembers a change that was found good.
+    pub fn note(&mut self, change: &Change) {
+        match change {
+            Change::PutEntity(record) => {
+                self.entities.insert(record.uid.clone());
+            }
+            Change::Grant(record) => {
+                self.grants.insert(record.id);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What is stored, and what will be before the change is folded.
 struct Known<'a> {
     view: WorldView<'a>,
-    put: &'a HashSet<EntityUid>,
+    earlier: &'a Earlier,
 }
 
 impl Known<'_> {
     fn stored(&self, uid: &EntityUid) -> Result<(), Refusal> {
-        if self.put.contains(uid) || self.view.find(uid).is_some_and(|entity| self.view.exists(entity)) {
+        if self.earlier.entities.contains(uid) || self.view.find(uid).is_some_and(|entity| self.view.exists(entity)) {
             return Ok(());
         }
         let message = format!("`{}` is not stored", uid.shown());
@@ -80,6 +103,9 @@ impl Known<'_> {
             return conflict("id", "a grant of this id exists");
         }
         let Some(parent) = record.parent else { return Ok(()) };
+        if self.earlier.grants.contains(&parent) {
+            return Ok(());
+        }
         let missing = || Refusal::of_field(ErrorCode::NotFound, "parent", format!("no grant `{parent}` is stored"));
         let index = view.world().find_grant(parent).ok_or_else(missing)?;
         let above = view.world().grant(index).ok_or_else(missing)?;

@@ -15,6 +15,7 @@ mod names;
 mod versions;
 mod world;
 
+pub use check::Earlier;
 pub use entity_cell::EntityCell;
 pub use folder::{Ended, EntityPage, FoldError, FoldReport, Folder, Quarantined, SnapshotError};
 pub use grants::{GrantBody, GrantIndex, GrantState};

@@ -1,0 +1,173 @@
+//! What a revocation ends, and when.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use portcullis_model::{Origin, Reason, RevokeScope, SourceName, Verdict};
+
+use super::*;
+use crate::EndedScope;
+
+fn admin() -> Origin {
+    Origin::Admin("test".into())
+}
+
+fn source() -> SourceName {
+    "test".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_scope_ends_what_it_names_and_nothing_else() {
+    let (_folder, engine) = organisation().await;
+    let mut decider = engine.decider().unwrap();
+    let open = |agents: &[&str]| engine.open_session(&terms("User::ada", agents), "test").unwrap();
+    let (direct, outer, inner) = (open(&[]), open(&["Agent::outer"]), open(&["Agent::outer", "Agent::inner"]));
+    let mut reasons =
+        || [&direct, &outer, &inner].map(|session| decide(&mut decider, session.handle, "read").unwrap().reason);
+
+    let revoked = engine.revoke(RevokeScope::Grant(grant_id(2)), admin()).await.unwrap();
+    assert_eq!(revoked.sessions, 1);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::GrantRevoked]);
+    assert_eq!(engine.revoke(RevokeScope::Agent(uid("Agent::inner")), admin()).await.unwrap().sessions, 1);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::AgentRevoked]);
+    assert_eq!(engine.revoke_session(outer.id, admin()).await.unwrap().sessions, 1);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::SessionRevoked, Reason::AgentRevoked]);
+    assert_eq!(engine.revoke(RevokeScope::User(uid("User::ada")), admin()).await.unwrap().sessions, 3);
+    assert_eq!(reasons(), [Reason::UserRevoked, Reason::SessionRevoked, Reason::UserRevoked]);
+    engine.restore(uid("User::ada"), admin()).await.unwrap();
+    assert_eq!(reasons()[0], Reason::UserRevoked, "restoring revives no session");
+    let fresh = engine.open_session(&terms("User::ada", &[]), "test").unwrap();
+    assert_eq!(decide(&mut decider, fresh.handle, "read").unwrap().verdict, Verdict::Allow);
+    engine.revoke(RevokeScope::Everything, admin()).await.unwrap();
+    assert_eq!(decide(&mut decider, fresh.handle, "read").unwrap().reason, Reason::EverythingRevoked);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_three_strengths_differ_in_what_comes_back() {
+    let (_folder, engine) = organisation().await;
+    let mut decider = engine.decider().unwrap();
+    let session = engine.open_session(&terms("User::ada", &["Agent::outer"]), "test").unwrap();
+    let mut after = |change: Change| {
+        let engine = engine.clone();
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(engine.apply(vec![change], Origin::Node))
+        })
+        .unwrap();
+        decide(&mut decider, session.handle, "read").unwrap().reason
+    };
+    let user = || uid("User::ada");
+    assert_eq!(after(Change::Hold { uid: user(), source: source() }), Reason::UserHeld);
+    assert_eq!(
+        after(Change::Release { uid: user(), source: source() }),
+        Reason::Permitted,
+        "sessions revive from a hold"
+    );
+    assert_eq!(after(Change::Suspend { uid: user(), source: source() }), Reason::UserSuspended);
+    assert_eq!(
+        after(Change::Reactivate { uid: user(), source: source() }),
+        Reason::UserSuspended,
+        "not from a suspension"
+    );
+    let again = engine.open_session(&terms("User::ada", &["Agent::outer"]), "test");
+    assert!(again.is_ok(), "grants only slept");
+    engine
+        .apply(
+            vec![
+                Change::Deactivate { uid: user(), source: source() },
+                Change::Reactivate { uid: user(), source: source() },
+            ],
+            Origin::Node,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        engine.open_session(&terms("User::ada", &["Agent::outer"]), "test").map(|_| ()),
+        Err(crate::OpenError::Denied(Reason::GrantRevoked))
+    );
+    assert!(engine.open_session(&terms("User::ada", &[]), "test").is_ok());
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_allow_is_given_for_a_request_made_after_the_acknowledgement() {
+    let (_folder, engine) = organisation().await;
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let rounds = 40;
+    let (handles, receiver) = std::sync::mpsc::channel();
+    let prober = {
+        let (engine, acknowledged, stop) = (engine.clone(), Arc::clone(&acknowledged), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let mut decider = engine.decider().unwrap();
+            let mut asked_after = 0_u64;
+            for (round, handle) in receiver.iter().take(rounds).enumerate() {
+                let round = u64::try_from(round).unwrap() + 1;
+                let mut after = 0;
+                while after < 50 && !stop.load(Ordering::Acquire) {
+                    let acked = acknowledged.load(Ordering::SeqCst) >= round;
+                    let verdict = decide(&mut decider, handle, "read").unwrap().verdict;
+                    if acked {
+                        assert_eq!(verdict, Verdict::Deny, "round {round}");
+                        after += 1;
+                    }
+                }
+                asked_after += after;
+            }
+            asked_after
+        })
+    };
+    for round in 1..=u64::try_from(rounds).unwrap() {
+        let session = engine.open_session(&terms("User::ada", &["Agent::outer"]), "test").unwrap();
+        handles.send(session.handle).unwrap();
+        match round % 3 {
+            0 => drop(engine.revoke_session(session.id, admin()).await.unwrap()),
+            1 => drop(engine.revoke(RevokeScope::User(uid("User::ada")), admin()).await.unwrap()),
+            _ => drop(engine.revoke(RevokeScope::Agent(uid("Agent::outer")), admin()).await.unwrap()),
+        }
+        acknowledged.store(round, Ordering::SeqCst);
+        engine.restore(uid("User::ada"), admin()).await.unwrap();
+        engine.restore(uid("Agent::outer"), admin()).await.unwrap();
+    }
+    drop(handles);
+    let asked_after = tokio::task::spawn_blocking(move || prober.join().unwrap()).await.unwrap();
+    assert_eq!(asked_after, 50 * u64::try_from(rounds).unwrap());
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_and_the_feed_are_told_and_a_failing_actor_comes_back() {
+    let (_folder, engine) = organisation().await;
+    let session = engine.open_session(&terms("User::ada", &["Agent::outer"]), "test").unwrap();
+    let mut watch = engine.watch_session(session.id).unwrap();
+    let place = engine.ended_since(0).next;
+    let revoked = engine.revoke(RevokeScope::User(uid("User::ada")), admin()).await.unwrap();
+    let told = tokio::time::timeout(SOON, watch.wait_for(Option::is_some)).await.unwrap().unwrap();
+    assert_eq!(*told, Some(Reason::UserRevoked));
+    drop(told);
+    engine.wait_effective(revoked.revision).await.unwrap();
+    let mut feed = engine.ended_watch();
+    tokio::time::timeout(SOON, feed.wait_for(|head| *head > place)).await.unwrap().unwrap();
+    let notices = engine.ended_since(place);
+    assert!(
+        notices.notices.iter().any(|notice| notice.scope == EndedScope::User(uid("User::ada")) && notice.sessions == 1)
+    );
+
+    let user = engine.shared().world.names().find(&uid("User::ada")).unwrap();
+    let restarts = engine.counters().restarts();
+    let failed = tokio::time::timeout(SOON, async {
+        while !engine.inner.actors.fail_user(user) {
+            tokio::task::yield_now().await;
+        }
+        while engine.counters().restarts() == restarts {
+            tokio::task::yield_now().await;
+        }
+    });
+    failed.await.unwrap();
+    let mut decider = engine.decider().unwrap();
+    assert_eq!(
+        decide(&mut decider, session.handle, "read").unwrap().reason,
+        Reason::UserRevoked,
+        "its cells are untouched"
+    );
+    engine.stop().await;
+}
