@@ -268,7 +268,10 @@ impl Engine {
     /// # Errors
     /// [`ErrorCode::NotFound`] if no such entity is stored.
     pub async fn restore(&self, uid: EntityUid, by: Origin) -> Result<Revision, Refusal> {
-        self.apply(vec![Change::Restore(uid)], by).await
+        let early = RevokeScope::Agent(uid.clone());
+        let revision = self.apply(vec![Change::Restore(uid)], by).await?;
+        self.wait_cleared(&early).await;
+        Ok(revision)
     }
 
     pub(crate) fn check_change(&self, change: &Change, earlier: &Earlier) -> Result<(), Refusal> {

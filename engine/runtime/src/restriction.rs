@@ -28,6 +28,13 @@ pub(crate) fn entry(world: &World, event: EventId, scope: &RevokeScope) -> Optio
     Some(DenyEntry { key: event.to_words(), kind, target })
 }
 
+/// Whether an entry restricts the entity that a scope names, as user or as agent.
+pub(crate) fn names(world: &World, entry: &DenyEntry, scope: &RevokeScope) -> bool {
+    let (RevokeScope::User(uid) | RevokeScope::Agent(uid)) = scope else { return false };
+    let named = world.names().find(uid).map(|index| u64::from(index.number()));
+    matches!(entry.kind, KIND_SUBJECT | KIND_AGENT) && named == Some(entry.target[0])
+}
+
 /// Why an entry denies a session that decided over `path`; `None` if it is about others. An entry of
 /// a kind that nobody sets denies.
 pub(crate) fn denies(entry: &DenyEntry, session: &SessionSlot, path: Option<&Path>) -> Option<Reason> {

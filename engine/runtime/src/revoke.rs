@@ -20,6 +20,9 @@ const CHANGE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// every few tens of microseconds; an inline step takes at most 200.
 const BOUNDARY_POLL: Duration = Duration::from_micros(50);
 
+/// Longest that a restoration waits for the early restriction it lifts: many times what a batch takes.
+const CLEAR_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// What a revocation achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -108,6 +111,18 @@ impl Engine {
         let boundary = &self.shared().boundary;
         let mark = boundary.mark();
         while !boundary.passed(&mark) {
+            tokio::time::sleep(BOUNDARY_POLL).await;
+        }
+    }
+
+    /// Until no early restriction of a user or agent is left whose effect the world has. Gives up after
+    /// [`CLEAR_WAIT_MAX`]: what is left then is a revocation that is not known to be committed.
+    pub(crate) async fn wait_cleared(&self, scope: &RevokeScope) {
+        let shared = self.shared();
+        let deadline = Instant::now() + CLEAR_WAIT_MAX;
+        let left =
+            || shared.deny.pending() != 0 && shared.deny.any(|entry| restriction::names(&shared.world, entry, scope));
+        while left() && Instant::now() < deadline {
             tokio::time::sleep(BOUNDARY_POLL).await;
         }
     }

@@ -137,7 +137,8 @@ async fn every_decision_and_change_is_in_the_audit_log() {
     let mut decider = engine.decider().unwrap();
     let session = engine.open_session(&terms("User::ada", &["Agent::outer"]), "test").unwrap();
     let allowed = decide(&mut decider, session.handle, "read").unwrap();
-    engine.revoke(portcullis_model::RevokeScope::User(uid("User::ada")), Origin::Admin("test".into())).await.unwrap();
+    let scope = portcullis_model::RevokeScope::User(uid("User::ada"));
+    let last = engine.revoke(scope, Origin::Admin("test".into())).await.unwrap().revision;
     let denied = decide(&mut decider, session.handle, "read").unwrap();
     drop(decider);
     engine.stop().await;
