@@ -10,7 +10,7 @@ use portcullis_directory::{Earlier, EntityPage, Folder, GrantState};
 use portcullis_model::limits::{CHAIN_MAX, SESSION_LIFE_MAX, TOMBSTONES_MAX};
 use portcullis_model::{
     Change, EntityIndex, EntityRecord, EntityUid, EntityView, ErrorCode, GrantRecord, Origin, Reason, Refusal,
-    Revision, SessionId, SessionTerms, SetHash, Standing, Timestamp,
+    Revision, RevokeScope, SessionId, SessionTerms, SetHash, Standing, Timestamp,
 };
 use portcullis_policy::compile_condition;
 use tokio::sync::watch;
