@@ -169,27 +169,34 @@ impl Engine {
     }
 
     fn slot_of(&self, terms: &SessionTerms, client: &str) -> Result<(SessionSlot, Option<Reason>), Refusal> {
-        let shared = self.shared();
-        let now = shared.clock.now();
-        if terms.agents.len() > CHAIN_MAX {
-            return Err(Refusal::of_field(
-                ErrorCode::TooLarge,
-                "agents",
-                format!("a chain has at most {CHAIN_MAX} agents"),
-            ));
-        }
-        let view = shared.world.view();
         let id = SessionId::from_bytes(*uuid::Uuid::now_v7().as_bytes());
-        let expires = terms.expires.min(now.plus(SESSION_LIFE_MAX));
-        let client = shared.clients.number(client);
-        let born_at = view.revision().seq;
-        let unnamed = EntityIndex::new(u32::MAX);
-        let named = |uid: &EntityUid| view.find(uid);
-        let subject = named(&terms.subject);
-        let chain: Vec<_> = terms.agents.iter().map(|agent| named(agent).unwrap_or(unnamed)).collect();
-        let slot = SessionSlot::new(id, born_at, expires, subject.unwrap_or(unnamed), &chain, client);
-        let dead = first_dead(&view, &slot, now).or_else(|| self.without_grant(&slot, now));
-        Ok((slot, dead))
+        let slot = self.slot_at(terms, client, id, self.effective().seq)?;
+        Ok((slot, self.why_dead(&slot, self.shared().clock.now())))
+    }
+
+    /// A slot for terms; names that nothing is stored under get a number that nothing has.
+    pub(crate) fn slot_at(
+        &self,
+        terms: &SessionTerms,
+        client: &str,
+        id: SessionId,
+        born_at: u64,
+    ) -> Result<SessionSlot, Refusal> {
+        let shared = self.shared();
+        if terms.agents.len() > CHAIN_MAX {
+            let message = format!("a chain has at most {CHAIN_MAX} agents");
+            return Err(Refusal::of_field(ErrorCode::TooLarge, "agents", message));
+        }
+        let number = |uid: &EntityUid| shared.world.names().find(uid).unwrap_or(EntityIndex::new(u32::MAX));
+        let chain: Vec<_> = terms.agents.iter().map(number).collect();
+        let expires = terms.expires.min(shared.clock.now().plus(SESSION_LIFE_MAX));
+        Ok(SessionSlot::new(id, born_at, expires, number(&terms.subject), &chain, shared.clients.number(client)))
+    }
+
+    /// Why a session would do nothing: dead, or without any grant.
+    pub(crate) fn why_dead(&self, slot: &SessionSlot, now: Timestamp) -> Option<Reason> {
+        let dead = first_dead(&self.shared().world.view(), slot, now);
+        dead.or_else(|| self.without_grant(slot, now))
     }
 
     /// Why a chain has no grant at all; `None` if it has one, or there is no chain.

@@ -26,6 +26,7 @@ mod supervisor;
 mod sync_actor;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use clock::Clock;
 pub use counters::Counters;
@@ -37,3 +38,4 @@ pub use force::Classes;
 pub use policy_actor::{PublishError, Published};
 pub use revoke::Revoked;
 pub use start::{EngineOptions, Progress, StartError};
+pub use tokens::IssuedToken;

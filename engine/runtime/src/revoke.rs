@@ -47,7 +47,6 @@ impl Engine {
     pub async fn revoke(&self, scope: RevokeScope, by: Origin) -> Result<Revoked, Refusal> {
         let started = Instant::now();
         self.shared().world.check(&Change::Revoke(scope.clone()), &Earlier::default())?;
-        self.check_session_scope(&scope)?;
         let engine = self.clone();
         let task = tokio::spawn(async move { engine.revoke_to_the_end(scope, by, started).await });
         task.await.unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Internal, "the revocation was interrupted")))
@@ -76,14 +75,6 @@ impl Engine {
         self.wait_boundary().await;
         shared.counters.revocations.fetch_add(1, Ordering::Relaxed);
         Ok(Revoked { revision, sessions, elapsed: started.elapsed() })
-    }
-
-    fn check_session_scope(&self, scope: &RevokeScope) -> Result<(), Refusal> {
-        let RevokeScope::Session { id, .. } = scope else { return Ok(()) };
-        if self.shared().sessions.find(*id).is_some() || self.shared().sessions.is_buried(*id) {
-            return Ok(());
-        }
-        Err(Refusal::of_field(ErrorCode::NotFound, "session", format!("no session `{id}` is open here")))
     }
 
     fn count_ended_by(&self, scope: &RevokeScope) -> u64 {

@@ -14,6 +14,7 @@ const SLOT_WORDS: usize = 11;
 const WORD_STATE: usize = 3;
 const WORD_PLACE: usize = 10;
 const STATE_SHIFT: u32 = 8;
+const TOKENED_SHIFT: u32 = 16;
 const CLIENT_SHIFT: u32 = 32;
 
 /// How a session stands, apart from whom it names.
@@ -38,6 +39,7 @@ pub(crate) struct SessionSlot {
     pub(crate) id: SessionId,
     agents: [u32; CHAIN_MAX],
     depth: u8,
+    tokened: bool,
     /// Where it stands in its subject's list.
     place: u64,
 }
@@ -56,7 +58,18 @@ impl SessionSlot {
             *slot = agent.number();
         }
         let depth = u8::try_from(chain.len().min(CHAIN_MAX)).unwrap_or(0);
-        Self { born_at, expires, subject, state: SessionState::Live, client, id, agents, depth, place: 0 }
+        Self {
+            born_at,
+            expires,
+            subject,
+            state: SessionState::Live,
+            client,
+            id,
+            agents,
+            depth,
+            tokened: false,
+            place: 0,
+        }
     }
 
     /// The chain, outermost agent first.
@@ -64,12 +77,19 @@ impl SessionSlot {
         self.agents.iter().take(usize::from(self.depth)).map(|number| EntityIndex::new(*number))
     }
 
+    /// Whether a token of it was issued.
+    pub(crate) fn tokened(&self) -> bool {
+        self.tokened
+    }
+
     fn to_words(self) -> [u64; SLOT_WORDS] {
         let [low, high] = self.id.to_words();
         let [a, b, c, d, e, f, g, h] = self.agents;
         let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
-        let state =
-            u64::from(self.depth) | (encode(self.state) << STATE_SHIFT) | (u64::from(self.client) << CLIENT_SHIFT);
+        let state = u64::from(self.depth)
+            | (encode(self.state) << STATE_SHIFT)
+            | (u64::from(self.tokened) << TOKENED_SHIFT)
+            | (u64::from(self.client) << CLIENT_SHIFT);
         [
             self.born_at,
             self.expires.as_millis(),
@@ -88,7 +108,7 @@ impl SessionSlot {
     fn from_words(words: [u64; SLOT_WORDS]) -> Self {
         let [born_at, expires, subject, state, low, high, ab, cd, ef, gh, place] = words;
         let ((a, b), (c, d), (e, f), (g, h)) = (halves(ab), halves(cd), halves(ef), halves(gh));
-        let [depth, code, ..] = state.to_le_bytes();
+        let [depth, code, tokened, ..] = state.to_le_bytes();
         Self {
             born_at,
             expires: Timestamp::from_millis(expires),
@@ -98,6 +118,7 @@ impl SessionSlot {
             id: SessionId::from_words([low, high]),
             agents: [a, b, c, d, e, f, g, h],
             depth,
+            tokened: tokened != 0,
             place,
         }
     }
@@ -179,8 +200,20 @@ impl Sessions {
 
     /// Ends a session but keeps its slot, so that asking for it is still a decision.
     pub(crate) fn end(&self, handle: Handle, state: SessionState) -> bool {
+        self.change(handle, |slot| SessionSlot { state, ..slot })
+    }
+
+    /// Remembers that a token of the session was issued.
+    pub(crate) fn mark_tokened(&self, handle: Handle) -> bool {
+        self.change(handle, |slot| SessionSlot { tokened: true, ..slot })
+    }
+
+    /// Changes the state word. Under the lock of the subject's list, so that no change is lost.
+    fn change(&self, handle: Handle, change: impl FnOnce(SessionSlot) -> SessionSlot) -> bool {
         let Some(slot) = self.read(handle) else { return false };
-        let words = SessionSlot { state, ..slot }.to_words();
+        let _list = self.by_subject.get_mut(&slot.subject);
+        let Some(slot) = self.read(handle) else { return false };
+        let words = change(slot).to_words();
         words.get(WORD_STATE).is_some_and(|word| self.slots.store_word(handle, WORD_STATE, *word))
     }
 

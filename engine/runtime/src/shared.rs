@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use portcullis_audit::Audit;
 use portcullis_cells::{Boundary, Chunked, DenyTable};
 use portcullis_directory::{Folder, GrantIndex, World, WorldView};
+use portcullis_identity::SessionTokens;
 use portcullis_log::OrderedLog;
 use portcullis_model::limits::GRANTS_MAX;
 use portcullis_model::{EntityIndex, EntityUid, ErrorCode, PolicyRef, Refusal};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     pub(crate) classes: Classes,
+    /// Issues and verifies session tokens.
+    pub(crate) tokens: Option<Arc<SessionTokens>>,
     /// The change log until the engine stops.
     pub(crate) log: Mutex<Option<Arc<dyn OrderedLog>>>,
     pub(crate) audit: Arc<Audit>,

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use portcullis_audit::{Audit, AuditError, AuditOptions};
 use portcullis_cells::{Boundary, DenyTable};
 use portcullis_directory::{FoldReport, Folder, SnapshotError, Versions, World};
+use portcullis_identity::SessionTokens;
 use portcullis_log::{EmbeddedLog, LogError, LogOptions, Opened, OrderedLog};
 use portcullis_model::{ErrorCode, Refusal, Revision};
 use portcullis_policy::{CompileOptions, set_hash};
@@ -41,6 +42,8 @@ pub struct EngineOptions {
     pub classes: Classes,
     /// How policy sets are compiled. `Validation::Off` is for conformance runs only.
     pub compile: CompileOptions,
+    /// Issues and verifies session tokens; without it sessions end with their connection.
+    pub tokens: Option<Arc<SessionTokens>>,
     /// Most sessions at a time.
     pub sessions_max: usize,
     /// Where the time comes from.
@@ -243,6 +246,7 @@ fn recover(options: EngineOptions) -> Result<Recovered, StartError> {
         clock: options.clock.clone(),
         counters: Counters::new(),
         classes: options.classes.clone(),
+        tokens: options.tokens.clone(),
         log: Mutex::new(Some(Arc::clone(&log) as Arc<dyn OrderedLog>)),
         audit: Arc::new(audit),
         folder: Mutex::new(folder),

@@ -5,6 +5,7 @@
 mod faults;
 mod lifecycle;
 mod revocation;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use portcullis_audit::FileSystem;
 use portcullis_cells::Handle;
+use portcullis_identity::SessionTokens;
 use portcullis_log::LogOptions;
 use portcullis_model::{
     Change, Decision, EntityRecord, EntityUid, GrantId, GrantRecord, Origin, PolicyFile, PolicySetText, Refusal,
@@ -84,12 +86,21 @@ pub(super) fn options(folder: &Path) -> EngineOptions {
         audit_mode: AuditMode::ByClass,
         classes: Classes::default(),
         compile: CompileOptions { validation: Validation::Strict, on_error: OnError::Deny },
+        tokens: Some(tokens()),
         sessions_max: 10_000,
         clock: Clock::System,
         log: LogOptions::default(),
         audit_disk: Arc::new(FileSystem),
         progress: Arc::new(|_| {}),
     }
+}
+
+/// The node's key, the same after a restart.
+fn tokens() -> Arc<SessionTokens> {
+    // PKCS#8 (RFC 8410) of an Ed25519 key made for these tests.
+    let mut key = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    key.extend([7; 32]);
+    Arc::new(SessionTokens::from_pkcs8(&key).unwrap())
 }
 
 pub(super) async fn start(folder: &Path) -> Result<Engine, StartError> {
