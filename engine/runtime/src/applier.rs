@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use portcullis_audit::{Entry, EntryKind};
+use portcullis_audit::{Audit, Entry, EntryKind, PushError};
 use portcullis_cells::Mark;
 use portcullis_directory::{Ended, FoldError, FoldReport, Folder, Quarantined, Versions};
 use portcullis_log::Committed;
@@ -34,6 +34,9 @@ const BATCH_EVENTS_MAX: usize = 1_024;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
 /// How often deny entries are looked at that wait for a batch boundary.
 const CLEAR_EVERY: Duration = Duration::from_millis(1);
+/// Longest that a change waits for room in the audit queue; a disk that stalls longer has failed.
+const AUDIT_WAIT_MAX: Duration = Duration::from_secs(10);
+const AUDIT_RETRY: Duration = Duration::from_micros(200);
 /// Compiled sets that wait for their activation.
 const COMPILED_MAX: usize = 8;
 
@@ -232,7 +235,7 @@ impl Applier {
                 },
                 |event| Entry::change(event, *revision),
             );
-            if self.shared.audit.append(&entry).is_err() {
+            if !record(&self.shared.audit, &entry) {
                 // Restrictions go on; allows have stopped with the audit log.
                 self.shared.halt(Halt::Audit);
             }
@@ -243,6 +246,19 @@ impl Applier {
         for found in quarantined {
             self.shared.counters.quarantined.fetch_add(1, Ordering::Relaxed);
             tracing::error!(revision = %found.revision, why = %found.why, held = ?found.held, "event cannot be applied");
+        }
+    }
+}
+
+/// Records a change, waiting while the audit queue is full: a change is never left out. False once
+/// the audit log has failed.
+pub(crate) fn record(audit: &Audit, entry: &Entry) -> bool {
+    let deadline = Instant::now() + AUDIT_WAIT_MAX;
+    loop {
+        match audit.append(entry) {
+            Ok(_) => return true,
+            Err(PushError::Full) if Instant::now() < deadline => std::thread::sleep(AUDIT_RETRY),
+            Err(_) => return false,
         }
     }
 }

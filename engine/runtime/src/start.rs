@@ -15,7 +15,7 @@ use portcullis_model::{ErrorCode, Refusal, Revision};
 use portcullis_policy::{CompileOptions, set_hash};
 use ractor::ActorRef;
 
-use crate::applier::{Applier, CompiledSets, compile_conditions, fold_one};
+use crate::applier::{Applier, CompiledSets, compile_conditions, fold_one, record};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::counters::Counters;
@@ -223,7 +223,7 @@ fn recover(options: EngineOptions) -> Result<Recovered, StartError> {
             audited = entry.revision.seq;
             if let Some(event) = event {
                 // A failing audit log shows in its health as soon as something is decided.
-                let _ = audit.append(&portcullis_audit::Entry::change(&event, entry.revision));
+                record(&audit, &portcullis_audit::Entry::change(&event, entry.revision));
             }
         }
     }
