@@ -99,8 +99,9 @@ impl Applier {
             }
             self.clear_denied();
         }
-        // The feed ends with the log, which ends after decisions have.
-        guard.0.halt(Halt::ShuttingDown);
+        // The feed ends with the log: because the engine has let go of it, or because it has failed.
+        let stopped = self.shared.log().is_none();
+        guard.0.halt(if stopped { Halt::ShuttingDown } else { Halt::Log });
     }
 
     fn apply(&mut self, committed: &[Committed]) {

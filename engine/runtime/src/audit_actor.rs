@@ -47,12 +47,18 @@ impl Actor for AuditActor {
         }
         *looks = looks.wrapping_add(1);
         if looks.is_multiple_of(SWEEP_EVERY) {
-            let now = self.shared.clock.now();
-            self.shared.sessions.reap(now, ENDED_GRACE);
-            if let Ok(mut folder) = self.shared.folder.lock() {
-                folder.expire_tombstones(now);
-            }
+            let shared = Arc::clone(&self.shared);
+            // A sweep over a million sessions takes longer than a task may hold its thread.
+            tokio::task::spawn_blocking(move || sweep(&shared)).await?;
         }
         Ok(())
+    }
+}
+
+fn sweep(shared: &Shared) {
+    let now = shared.clock.now();
+    shared.sessions.reap(now, ENDED_GRACE);
+    if let Ok(mut folder) = shared.folder.lock() {
+        folder.expire_tombstones(now);
     }
 }

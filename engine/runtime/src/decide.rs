@@ -182,7 +182,9 @@ impl Decider {
                 ));
             }
             let judged = judge_at(&self.shared, &view, session, request, now);
-            if view.is_late() {
+            // The policy set in force may have moved on twice as well, which it says by itself.
+            let moved_on = judged.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::Overloaded);
+            if view.is_late() || moved_on {
                 continue;
             }
             let mut judgement = judged?;
