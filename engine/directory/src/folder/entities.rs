@@ -25,6 +25,8 @@ pub(super) struct EntityState {
     pub(super) valid_after: u64,
     pub(super) killed_by: Standing,
     pub(super) revoked: bool,
+    /// The walk over the hierarchy that met it last.
+    pub(super) met: u64,
     /// What sources say; nothing for most.
     pub(super) claims: BTreeMap<SourceName, SourceClaim>,
 }

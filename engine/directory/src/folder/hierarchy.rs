@@ -1,6 +1,6 @@
 //! Parents, children and the transitive closure over them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use portcullis_model::EntityIndex;
@@ -71,17 +71,15 @@ impl Folder {
     /// Recomputes the ancestors of `changed` and of everything below, and writes their cells.
     pub(super) fn close_over(&mut self, changed: &[EntityIndex]) {
         let order = self.affected(changed);
-        let mut known: HashMap<Vec<EntityIndex>, Arc<[EntityIndex]>> = HashMap::new();
+        // Members of one change mostly have the same parents as the one before: their closure is shared.
+        let mut last: Option<(Vec<EntityIndex>, Arc<[EntityIndex]>)> = None;
         for entity in order {
             let Some(state) = self.state(entity) else { continue };
-            let closure = match known.get(&state.parents) {
-                Some(closure) => Arc::clone(closure),
-                None => {
+            let closure = match &last {
+                Some((parents, closure)) if *parents == state.parents => Arc::clone(closure),
+                _ => {
                     let closure = self.closure_of(&state.parents);
-                    // BOUND: memberships of one change rarely differ in more ways; the memo only saves work.
-                    if known.len() < 4_096 {
-                        known.insert(state.parents.clone(), Arc::clone(&closure));
-                    }
+                    last = Some((state.parents.clone(), Arc::clone(&closure)));
                     closure
                 }
             };
@@ -111,21 +109,21 @@ impl Folder {
     }
 
     /// `changed` and all their descendants, each after everything above it that is affected too.
-    fn affected(&self, changed: &[EntityIndex]) -> Vec<EntityIndex> {
-        let mut seen: HashSet<EntityIndex> = HashSet::with_capacity(changed.len());
+    fn affected(&mut self, changed: &[EntityIndex]) -> Vec<EntityIndex> {
+        self.round += 1;
         let mut order = Vec::with_capacity(changed.len());
         for root in changed {
-            let mut stack = vec![(*root, 0_usize)];
-            if !seen.insert(*root) {
+            if !self.meet(*root) {
                 continue;
             }
+            let mut stack = vec![(*root, 0_usize)];
             // Depth first: a node goes into `order` after its descendants, so the reverse is what we want.
             while let Some((entity, next)) = stack.pop() {
-                match self.state(entity).and_then(|state| state.children.get(next)) {
+                match self.state(entity).and_then(|state| state.children.get(next).copied()) {
                     Some(child) => {
                         stack.push((entity, next + 1));
-                        if seen.insert(*child) {
-                            stack.push((*child, 0));
+                        if self.meet(child) {
+                            stack.push((child, 0));
                         }
                     }
                     None => order.push(entity),
@@ -134,6 +132,12 @@ impl Folder {
         }
         order.reverse();
         order
+    }
+
+    /// Whether this round had not met the entity yet.
+    fn meet(&mut self, entity: EntityIndex) -> bool {
+        let round = self.round;
+        self.state_mut(entity).is_some_and(|state| std::mem::replace(&mut state.met, round) != round)
     }
 
     fn cycle(&self, entity: EntityIndex) -> FoldError {

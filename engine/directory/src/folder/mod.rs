@@ -109,6 +109,8 @@ pub struct Folder {
     tombstones: HashMap<SessionId, Timestamp>,
     /// Subjects whose grant lists are rewritten at the end of the batch.
     regranted: BTreeSet<EntityIndex>,
+    /// Number of the walk over the hierarchy that marks what it has met.
+    round: u64,
 }
 
 impl Folder {
@@ -124,6 +126,7 @@ impl Folder {
             everything_after: 0,
             tombstones: HashMap::new(),
             regranted: BTreeSet::new(),
+            round: 0,
         }
     }
 
