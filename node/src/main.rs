@@ -1,1 +1,5 @@
-fn main() {}
+//! The `portcullis` command.
+
+fn main() -> portcullis::exit::Exit {
+    portcullis::cli::main()
+}
