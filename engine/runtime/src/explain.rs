@@ -1,5 +1,7 @@
 //! Why a decision is what it is, in full. Off the decision way: it evaluates everything.
 
+use std::time::{Duration, Instant};
+
 use portcullis_cells::Handle;
 use portcullis_directory::GrantState;
 use portcullis_model::{
@@ -55,6 +57,19 @@ pub struct Explanation {
     pub passes: Vec<PrincipalPass>,
     /// The grant path; empty for a session without agents or without a path.
     pub path: Vec<PathStep>,
+}
+
+/// One question that was decided, recorded and explained.
+#[derive(Debug)]
+pub struct Checked {
+    /// The session that was made for it, and is gone.
+    pub session: SessionId,
+    /// The decision, and what must be durable before it leaves.
+    pub answer: Answer,
+    /// Why.
+    pub explanation: Explanation,
+    /// How long the decision took, its record in the ring included, the explanation not.
+    pub latency: Duration,
 }
 
 impl Engine {
@@ -138,14 +153,16 @@ impl Engine {
         terms: &SessionTerms,
         client: &str,
         request: &Request,
-    ) -> Result<(SessionId, Answer, Explanation), Refusal> {
+    ) -> Result<Checked, Refusal> {
         let opened = self.open_transient(terms, client)?;
+        let started = Instant::now();
         decider.begin();
         let answer = decider.decide(opened.handle, request, Detail::Policies);
         decider.idle();
+        let latency = started.elapsed();
         let explanation = self.explain(opened.handle, request);
         self.shared().sessions.remove(opened.handle);
-        Ok((opened.id, answer?, explanation?))
+        Ok(Checked { session: opened.id, answer: answer?, explanation: explanation?, latency })
     }
 }
 

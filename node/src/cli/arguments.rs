@@ -1,14 +1,24 @@
 //! What can be typed.
 
+mod audit;
+mod policy;
+mod state;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use portcullis_model::{EntityType, EntityUid, GrantId, ResourceScope, SessionId, Timestamp, Verdict};
+use portcullis_model::EntityUid;
 
-use crate::cli::{names, time};
+use crate::cli::names;
 use crate::output::{Color, Format};
+
+pub(crate) use audit::{AuditCommand, RecordFilter};
+pub(crate) use policy::{PolicyCommand, PolicyTestOrder};
+pub(crate) use state::{
+    EntityCommand, GrantArguments, GrantCommand, IssueOrder, ListFilter, RestoreOrder, RevokeOrder, SessionCommand,
+};
 
 /// Decides, on every action, whether this agent may do this for this user.
 #[derive(Debug, Parser)]
@@ -140,240 +150,6 @@ pub(crate) struct AskOrder {
     /// The tool's input, a JSON object
     #[arg(long, value_name = "JSON", value_parser = names::input)]
     pub(crate) input: Option<serde_json::Value>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum RevokeOrder {
-    /// One session, for good
-    Session {
-        /// `s_` and 32 digits
-        id: SessionId,
-    },
-    /// Every session of a user, and new ones until `restore user`
-    User {
-        #[arg(value_name = "ID", value_parser = names::user)]
-        uid: EntityUid,
-    },
-    /// Every session with the agent in its chain, and new ones until `restore agent`
-    Agent {
-        #[arg(value_name = "ID", value_parser = names::agent)]
-        uid: EntityUid,
-    },
-    /// A grant, for good; what was delegated from it covers nothing any more
-    Grant {
-        /// `g_` and 32 digits
-        id: GrantId,
-    },
-    /// A grant and every delegation below it, for good
-    Subtree {
-        /// `g_` and 32 digits
-        id: GrantId,
-    },
-    /// Every session of every user
-    Everything,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum RestoreOrder {
-    /// A user
-    User {
-        #[arg(value_name = "ID", value_parser = names::user)]
-        uid: EntityUid,
-    },
-    /// An agent
-    Agent {
-        #[arg(value_name = "ID", value_parser = names::agent)]
-        uid: EntityUid,
-    },
-}
-
-#[derive(Args, Clone, Debug)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
-pub(crate) struct GrantArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<GrantCommand>,
-    #[command(flatten)]
-    pub(crate) issue: Option<IssueOrder>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum GrantCommand {
-    /// Issue a grant, as `grant` with the same options does
-    Issue(IssueOrder),
-    /// List grants
-    List(ListFilter),
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct IssueOrder {
-    /// User, or group, for whom the agent acts
-    #[arg(long = "for", value_name = "USER", value_parser = names::user)]
-    pub(crate) subject: EntityUid,
-    /// Agent that may act
-    #[arg(long, value_name = "AGENT", value_parser = names::agent)]
-    pub(crate) agent: EntityUid,
-    /// Grant that this one passes on
-    #[arg(long, value_name = "GRANT")]
-    pub(crate) parent: Option<GrantId>,
-    /// Action or action group; may be repeated
-    #[arg(long = "action", required = true, value_name = "ACTION", value_parser = names::action)]
-    pub(crate) actions: Vec<EntityUid>,
-    /// `any`, `Type::id`, `in:Type::id` with all that is in it, or `type:Type`
-    #[arg(long, value_name = "RESOURCE", value_parser = names::scope)]
-    pub(crate) resource: ResourceScope,
-    /// Cedar condition, for example `when { context.input.size_bytes < 1000 }`
-    #[arg(long, value_name = "CEDAR")]
-    pub(crate) condition: Option<String>,
-    /// How long it lasts, for example `10m`; for ever where left out
-    #[arg(long, value_name = "DURATION", value_parser = time::duration)]
-    pub(crate) ttl: Option<std::time::Duration>,
-    /// How often it may be passed on
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=8))]
-    pub(crate) depth: u8,
-}
-
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ListFilter {
-    /// Only those for this subject
-    #[arg(long = "for", value_name = "USER", value_parser = names::user)]
-    pub(crate) subject: Option<EntityUid>,
-    /// Only those with this agent
-    #[arg(long, value_name = "AGENT", value_parser = names::agent)]
-    pub(crate) agent: Option<EntityUid>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) limit: u32,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum SessionCommand {
-    /// List live sessions
-    List(ListFilter),
-    /// Show one session
-    Show {
-        /// `s_` and 32 digits
-        id: SessionId,
-    },
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum EntityCommand {
-    /// Store entities whole, from a JSON file with one or a list; `-` is stdin
-    Put { file: PathBuf },
-    /// List entities
-    List {
-        /// Only those of this type
-        #[arg(long = "type", value_name = "TYPE")]
-        entity_type: Option<EntityType>,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        limit: u32,
-    },
-    /// Show one entity
-    Show {
-        /// `Type::id` or `Type::"id"`
-        #[arg(value_parser = names::entity)]
-        uid: EntityUid,
-    },
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Parse and validate a folder with `schema.cedarschema` and `*.cedar`, without a node
-    Validate {
-        #[arg(value_name = "PATH")]
-        folder: PathBuf,
-    },
-    /// Run the folder's `tests.json`, without a node
-    Test(PolicyTestOrder),
-    /// Validate a folder and put it in force on the node
-    Push {
-        #[arg(value_name = "PATH")]
-        folder: PathBuf,
-    },
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct PolicyTestOrder {
-    /// Folder of the policies
-    #[arg(value_name = "PATH")]
-    pub(crate) folder: PathBuf,
-    /// Only cases whose name, subject, agents, action or resource contain this
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) filter: Option<String>,
-    /// The cases [default: PATH/tests.json]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tests: Option<PathBuf>,
-    /// Users, groups and agents as a SCIM list response [default: PATH/../directory.json]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) directory: Option<PathBuf>,
-    /// Resources [default: PATH/../resources.json]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) resources: Option<PathBuf>,
-    /// Grants; without them, cases are about policy alone [default: PATH/../grants.json where it is there]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) grants: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// The newest records, oldest first
-    Tail {
-        #[command(flatten)]
-        filter: RecordFilter,
-        /// Go on with what comes
-        #[arg(long, short)]
-        follow: bool,
-        /// How many to begin with
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-        lines: u32,
-    },
-    /// Records that match, newest first
-    Search {
-        #[command(flatten)]
-        filter: RecordFilter,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-        limit: u32,
-        /// Only records before this number: where the page before ended
-        #[arg(long, value_name = "NUMBER")]
-        before: Option<u64>,
-    },
-}
-
-/// Which records; all that are named must match.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct RecordFilter {
-    /// About this subject
-    #[arg(long, value_name = "USER", value_parser = names::user)]
-    pub(crate) subject: Option<EntityUid>,
-    /// With this agent in the chain
-    #[arg(long, value_name = "AGENT", value_parser = names::agent)]
-    pub(crate) agent: Option<EntityUid>,
-    /// Of this session
-    #[arg(long, value_name = "SESSION")]
-    pub(crate) session: Option<SessionId>,
-    /// With this action
-    #[arg(long, value_name = "ACTION", value_parser = names::action)]
-    pub(crate) action: Option<EntityUid>,
-    /// On this resource
-    #[arg(long, value_name = "RESOURCE", value_parser = names::entity)]
-    pub(crate) resource: Option<EntityUid>,
-    /// allow, deny or suspend
-    #[arg(long, value_name = "VERDICT", value_parser = names::verdict)]
-    pub(crate) verdict: Option<Verdict>,
-    /// With this code of a reason or error, for example `agent_revoked`
-    #[arg(long, value_name = "CODE", value_parser = names::reason)]
-    pub(crate) reason: Option<String>,
-    /// Not before this time: `2026-11-23T18:40:05Z`, `2026-11-23`, or `10m` ago
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
-    pub(crate) since: Option<Timestamp>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
-    pub(crate) until: Option<Timestamp>,
-    /// decision, error, open, end, change, admin, refused, gap, refusal_summary, start or stop
-    #[arg(long, value_name = "KIND", value_parser = names::kind)]
-    pub(crate) kind: Option<portcullis_audit::EntryKind>,
 }
 
 #[derive(Args, Clone, Debug)]

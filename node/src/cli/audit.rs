@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use portcullis_audit::{AuditEntry, AuditError, AuditReader, Filter};
+use portcullis_audit::{AuditEntry, AuditError, AuditReader, EntryKind, Filter};
 use portcullis_client::admin::{AdminReply, AdminRequest, AuditFilter, AuditPage, AuditQuery, AuditTail};
 use portcullis_model::ErrorCode;
 use serde_json::{Value as Json, json};
@@ -102,16 +102,26 @@ fn follow(global: &Global, record: &Record, filter: &RecordFilter, lines: u32) -
     let format = if global.output == Format::Json { Format::Ndjson } else { global.output };
     let mut page = look(connection, filter, lines, None)?;
     loop {
+        let after = page.next.unwrap_or(0);
+        let is_full = page.entries.len() >= PAGE_FULL;
+        if filter.kind != Some(EntryKind::Admin) {
+            page.entries.retain(|entry| !is_look(entry));
+        }
         show(format, &page)?;
         if is_stdout_gone() {
             return Ok(());
         }
-        if page.entries.is_empty() {
+        // Every look is recorded as well: without a pause, following would feed on itself.
+        if !is_full {
             thread::sleep(POLL);
         }
-        let after = page.next.unwrap_or(0);
         page = look(connection, filter, 0, Some(after))?;
     }
+}
+
+/// Whether a record is that of a look such as following makes.
+fn is_look(entry: &Json) -> bool {
+    entry.pointer("/detail/call").and_then(Json::as_str) == Some("audit_tail")
 }
 
 /// Whether nobody reads any more: then following is over.
@@ -200,12 +210,14 @@ fn unreadable(error: &AuditError) -> Failure {
 }
 
 /// How often a followed record is looked at.
-const POLL: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(500);
+/// Records of a page after which there is more at once.
+const PAGE_FULL: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use portcullis_audit::{Entry, EntryKind};
+    use portcullis_audit::Entry;
     use portcullis_model::{Reason, Timestamp, Verdict};
 
     use super::*;
@@ -227,6 +239,13 @@ mod tests {
         assert!(file_filter(&RecordFilter::default())(&denied));
         let allows = RecordFilter { verdict: Some(Verdict::Allow), ..RecordFilter::default() };
         assert!(!file_filter(&allows)(&denied));
+    }
+
+    #[test]
+    fn following_does_not_show_its_own_looks() {
+        assert!(is_look(&json!({"kind": "admin", "detail": {"call": "audit_tail"}})));
+        assert!(!is_look(&json!({"kind": "admin", "detail": {"call": "audit_search"}})));
+        assert!(!is_look(&json!({"kind": "decision"})));
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     let deadline = Instant::now() + ANSWER_WAIT_MAX;
     let mut stream = TcpStream::connect_timeout(&reachable(address), ANSWER_WAIT_MAX)?;
     stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", reachable(address))?;
+    let host = reachable(address);
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 1_024];
     while bytes.len() < ANSWER_BYTES_MAX {
@@ -103,10 +104,15 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = vec![0; 1_024];
-            let count = stream.read(&mut request).unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut chunk = [0; 1_024];
+                let count = stream.read(&mut chunk).unwrap();
+                assert!(count > 0, "the request ends early");
+                request.extend(&chunk[..count]);
+            }
             stream.write_all(answer.as_bytes()).unwrap();
-            String::from_utf8_lossy(&request[..count]).into_owned()
+            String::from_utf8(request).unwrap()
         });
         (address, server)
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_identity::Registration;
 use portcullis_model::limits::{CHAIN_MAX, FRESH_WAIT_MAX, INPUT_BYTES_MAX};
-use portcullis_model::{Decision, EntityUid, ErrorCode, PolicyRef, Refusal, Request, SessionId, SessionTerms, Verdict};
-use portcullis_runtime::{Decider, Engine, Explanation};
+use portcullis_model::{
+    Decision, EntityUid, ErrorCode, PolicyRef, Reason, Refusal, Request, Revision, SessionId, SessionTerms, Verdict,
+};
+use portcullis_runtime::{Checked, Decider, Engine, Explanation};
 use portcullis_wire::Role;
 use portcullis_wire::admin::{
     DecisionReport, PassOutcome, PolicyFault, PrincipalPass, Question, REPORT_SCHEMA_VERSION,
@@ -136,9 +138,8 @@ impl Asker {
     ) -> Result<Decided, Refusal> {
         for _ in 0..ATTEMPTS_MAX {
             let restrictions = decider.restrictions();
-            let started = Instant::now();
-            let (session, answer, explanation) = self.engine.check(decider, terms, client, request)?;
-            let latency = started.elapsed();
+            let Checked { session, answer, mut explanation, latency } =
+                self.engine.check(decider, terms, client, request)?;
             if let Some(ticket) = answer.durable {
                 decider.nudge();
                 let waited = self.engine.audit().wait_durable(ticket);
@@ -146,10 +147,29 @@ impl Asker {
             }
             // The wait may have been long: an allow from before a restriction does not leave.
             if answer.decision.verdict != Verdict::Allow || decider.restrictions() == restrictions {
+                self.reconcile(&answer.decision, &mut explanation);
                 return Ok(Decided { session, decision: answer.decision, explanation, latency });
             }
         }
         Err(Refusal::new(ErrorCode::Overloaded, "restrictions came faster than the question could be answered"))
+    }
+
+    /// A restriction denies before the world shows it: the explanation then still says allow. What it
+    /// says of the dead is nothing; and the world, for the words, is waited for a little.
+    fn reconcile(&self, decision: &Decision, explanation: &mut Explanation) {
+        if decision.verdict == Verdict::Allow || explanation.verdict != Verdict::Allow {
+            return;
+        }
+        explanation.verdict = decision.verdict;
+        explanation.reason = decision.reason;
+        explanation.path.clear();
+        if decision.reason != Reason::GrantRevoked {
+            explanation.passes.clear();
+        }
+        let shown = Revision { seq: explanation.revision.seq.saturating_add(1), ..explanation.revision };
+        let waiting = self.engine.wait_for(shown, FRESH_WAIT_MAX);
+        // Without it the words are less exact, and the decision the same.
+        let _ = tokio::runtime::Handle::current().block_on(waiting);
     }
 
     fn report(&self, role: Role, question: Question, decided: Decided, depth: Depth) -> DecisionReport {

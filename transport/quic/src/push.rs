@@ -161,3 +161,51 @@ fn append<P: portcullis_wire::Payload>(batch: &mut FrameWriter, payload: &P) {
         tracing::error!(%error, "a push frame cannot be written");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+    use portcullis_wire::FrameReader;
+
+    use super::*;
+
+    fn notice(seq: u64) -> EndedNotice {
+        EndedNotice { revision: Revision::new(1, seq), scope: EndedScope::All, sessions: 0 }
+    }
+
+    fn taken(push: &Push) -> (Vec<EndedV1>, u64) {
+        let mut batch = FrameWriter::default();
+        let push_seq = push.take(&mut batch);
+        let mut reader = FrameReader::for_client();
+        reader.push(batch.bytes());
+        let mut ends = Vec::new();
+        while let Some(frame) = reader.next_frame().unwrap() {
+            ends.push(frame.read().unwrap());
+        }
+        (ends, push_seq)
+    }
+
+    #[test]
+    fn ends_are_numbered_and_what_is_lost_leaves_a_gap() {
+        let push = Push::default();
+        assert_eq!(push.tell(&notice(1), Some(3)), Pace::Keeps);
+        assert_eq!(push.tell(&notice(2), None), Pace::Keeps);
+        push.gap();
+        push.tell(&notice(3), Some(1));
+        let (ends, push_seq) = taken(&push);
+        let numbers: Vec<_> = ends.iter().map(|end| (end.push_seq, end.prev_seq, end.seq, end.sessions)).collect();
+        assert_eq!((numbers, push_seq), (vec![(1, 0, 1, 3), (3, 2, 3, 1)], 3));
+        assert_eq!(taken(&push), (Vec::new(), 3));
+        assert_eq!(push.subscribe(SubscribeScope::All, Revision::new(1, 9)).push_seq, 3);
+        push.tell(&notice(4), None);
+        assert_eq!(taken(&push).0[0].sessions, 0);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_found_out() {
+        let push = Push::default();
+        let told = (0..10_000).take_while(|seq| push.tell(&notice(*seq), Some(1)) == Pace::Keeps).count();
+        assert!((PENDING_BYTES_MAX / 256..PENDING_BYTES_MAX / 32).contains(&told), "{told}");
+    }
+}

@@ -5,7 +5,6 @@ use std::time::Duration;
 use portcullis_client::{Client, ClientOptions, Credential, DecideError, OpenRequest};
 use portcullis_model::{ErrorCode, Origin, Reason, Request, RevokeScope, Verdict};
 use portcullis_wire::admin::{AdminReply, AdminRequest};
-use portcullis_wire::frames::Proof;
 use tokio::time::timeout;
 
 use super::node::{Node, OPERATOR, PLATFORM};
@@ -25,8 +24,7 @@ async fn connect(node: &Node, token: &str) -> Client {
 async fn the_client_crate_is_served() {
     let node = Node::start().await;
     let client = connect(&node, PLATFORM).await;
-    let request =
-        OpenRequest::new(Proof::Asserted(uid("User::ada"))).through(Proof::Asserted(uid("Agent::triage-bot")));
+    let request = OpenRequest::asserted(uid("User::ada"), [uid("Agent::triage-bot")]);
     let session = client.open(&request).await.unwrap();
     let question = Request::new(uid("Action::slack/list_channels"), uid("Server::slack"));
     let decision = session.decide_detailed(&question).await.unwrap();

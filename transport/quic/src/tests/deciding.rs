@@ -191,6 +191,38 @@ async fn durable_answers_leave_after_their_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_whose_record_fails_are_refused() {
+    let node = Node::start_with(Setting { audit: AuditMode::Durable, ..Setting::default() }).await;
+    let mut peer = Peer::meet(&node, PLATFORM).await;
+    let opened = peer.open(&[]).await;
+    let mut push = peer.push().await;
+    node.engine.flush_audit().await.unwrap();
+    node.gate.shut();
+    for corr in 1..=100 {
+        peer.lane.send(corr, &list(opened.handle)).await;
+    }
+    node.gate.break_down();
+    node.gate.open();
+    // What was decided before the failure and what comes after it, in any order.
+    let mut answered = std::collections::BTreeSet::new();
+    for _ in 1..=100 {
+        let (corr, got) = peer.lane.next().await.unwrap();
+        assert_eq!(error(got).0, ErrorCode::AuditUnavailable);
+        answered.insert(corr);
+    }
+    assert!(answered.into_iter().eq(1..=100));
+    assert_eq!(error(peer.lane.ask(101, &list(opened.handle)).await).0, ErrorCode::AuditUnavailable);
+    // And the client's lease is not renewed any more.
+    loop {
+        let Some((_, Got::Heartbeat(beat))) = push.next().await else { panic!() };
+        if beat.lease_ms == 0 {
+            break;
+        }
+    }
+    node.server.shutdown(std::time::Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_resume_a_session_on_another_connection() {
     let node = Node::start().await;
     let mut one = Peer::meet(&node, PLATFORM).await;

@@ -16,7 +16,6 @@ async fn a_stopping_server_lets_clients_finish() {
     let opened = peer.open(&[]).await;
     let mut push = peer.push().await;
     let stopping = node.server.shutdown(SOON);
-    tokio::pin!(stopping);
     let client = async {
         while push.next().await.expect("a push frame").1 != Got::GoAway {}
         // What is open is answered, and nothing new is opened.

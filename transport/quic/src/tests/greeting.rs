@@ -117,10 +117,8 @@ async fn connections_are_bounded_and_places_given_back() {
     let first = Peer::meet(&node, PLATFORM).await;
     let _second = Peer::meet(&node, PLATFORM).await;
     assert_eq!(node.server.stats().connections, 2);
-    let connecting = Dial::token("").connect(&node.pki, node.address());
-    tokio::pin!(connecting);
     tokio::select! {
-        connected = &mut connecting => assert!(connected.is_err()),
+        connected = Dial::token("").connect(&node.pki, node.address()) => assert!(connected.is_err()),
         () = until("a refused handshake", || node.server.stats().handshakes_refused > 0) => {}
     }
     first.connection.close(0_u32.into(), b"");

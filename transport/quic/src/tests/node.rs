@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use portcullis_audit::{Disk, EntryKind, FileSystem};
@@ -65,6 +66,7 @@ impl Pki {
 #[derive(Clone, Default)]
 pub(super) struct Gate {
     shut: Arc<(Mutex<bool>, Condvar)>,
+    is_broken: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -75,6 +77,11 @@ impl Gate {
     pub(super) fn open(&self) {
         *self.shut.0.lock().unwrap() = false;
         self.shut.1.notify_all();
+    }
+
+    /// From now on syncs fail.
+    pub(super) fn break_down(&self) {
+        self.is_broken.store(true, Ordering::SeqCst);
     }
 }
 
@@ -87,6 +94,9 @@ impl Disk for Gate {
         let shut = self.shut.0.lock().unwrap();
         let (_open, late) = self.shut.1.wait_timeout_while(shut, super::SOON, |shut| *shut).unwrap();
         assert!(!late.timed_out(), "nobody opened the gate");
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         FileSystem.sync_data(file)
     }
 }
@@ -154,7 +164,7 @@ impl Node {
     pub(super) async fn refusals(&self) -> Vec<(Option<ErrorCode>, String)> {
         self.engine.flush_audit().await.unwrap();
         let mut found = Vec::new();
-        for entry in self.engine.audit().reader().entries().unwrap() {
+        for entry in self.engine.audit().reader().oldest_first(0).unwrap() {
             let entry = entry.unwrap().entry;
             if entry.kind == EntryKind::Refused {
                 let why = entry.detail.as_ref().and_then(|detail| detail["why"].as_str()).unwrap_or_default();
