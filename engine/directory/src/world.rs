@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use portcullis_cells::{Chunked, Versioned};
 use portcullis_model::limits::{ENTITIES_MAX, GRANTS_MAX};
-use portcullis_model::{EntityFacts, EntityIndex, EntityUid, EntityView, GrantId, Revision};
+use portcullis_model::{EntityFacts, EntityIndex, EntityUid, EntityView, GrantId, Revision, Timestamp};
 
 use crate::entity_cell::{CELL_WORDS, EntityCell, absent};
 use crate::grants::{GrantBody, GrantIndex, GrantList, GrantState};
@@ -23,6 +23,8 @@ pub(crate) struct Body {
     pub(crate) ancestors: Option<Arc<[EntityIndex]>>,
     pub(crate) acts_through: Option<EntityIndex>,
     pub(crate) sponsor: Option<EntityIndex>,
+    /// Foreign credentials issued up to then are dead.
+    pub(crate) credentials_after: Timestamp,
 }
 
 /// The tables that decisions read and one folder writes.
@@ -220,6 +222,12 @@ impl<'a> WorldView<'a> {
     /// The person who answers for a service principal.
     pub fn sponsor(&self, principal: EntityIndex) -> Option<EntityIndex> {
         self.body(principal)?.sponsor
+    }
+
+    /// The time up to which foreign credentials of a principal are dead, by the clock of the node that
+    /// ended them; the epoch's beginning if none were.
+    pub fn credentials_after(&self, principal: EntityIndex) -> Timestamp {
+        self.body(principal).map(|body| body.credentials_after).unwrap_or_default()
     }
 
     fn body(&self, entity: EntityIndex) -> Option<Body> {

@@ -15,8 +15,9 @@ impl ProvenPrincipal {
         &self.uid
     }
 
-    /// When its credential was issued or last confirmed: dead if not after the principal's `valid_after`. A client's
-    /// assertion is made now; a certificate's is its beginning.
+    /// When its credential was issued or last confirmed: dead if not after the principal's credentials were ended. A
+    /// client's assertion is made for this session and later than anything ([`Timestamp::MAX`]); a certificate's is its
+    /// beginning.
     pub fn issued(&self) -> Timestamp {
         self.issued
     }

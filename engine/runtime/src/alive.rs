@@ -28,23 +28,31 @@ pub(crate) fn first_dead(view: &WorldView<'_>, session: &SessionSlot, now: Times
 
 fn user(view: &WorldView<'_>, session: &SessionSlot) -> Option<Reason> {
     let cell = view.entity(session.subject);
-    reason(&cell, session.born_at).map(|standing| match standing {
-        None => Reason::UnknownUser,
-        Some(Standing::Active | Standing::Deactivated) => Reason::UserDeactivated,
-        Some(Standing::Held) => Reason::UserHeld,
-        Some(Standing::Suspended) => Reason::UserSuspended,
-        Some(Standing::Revoked) => Reason::UserRevoked,
-    })
+    reason(&cell, session.born_at).map(|standing| standing.map_or(Reason::UnknownUser, of_user))
+}
+
+/// Why a user may do nothing, by what stands or stood against it.
+pub(crate) fn of_user(standing: Standing) -> Reason {
+    match standing {
+        Standing::Active | Standing::Deactivated => Reason::UserDeactivated,
+        Standing::Held => Reason::UserHeld,
+        Standing::Suspended => Reason::UserSuspended,
+        Standing::Revoked => Reason::UserRevoked,
+    }
+}
+
+/// Why an agent may do nothing, by what stands or stood against it.
+pub(crate) fn of_agent(standing: Standing) -> Reason {
+    match standing {
+        Standing::Active | Standing::Deactivated => Reason::AgentDeactivated,
+        Standing::Held => Reason::AgentHeld,
+        Standing::Suspended => Reason::AgentSuspended,
+        Standing::Revoked => Reason::AgentRevoked,
+    }
 }
 
 fn agent(view: &WorldView<'_>, agent: EntityIndex, born_at: u64) -> Option<Reason> {
-    reason(&view.entity(agent), born_at).map(|standing| match standing {
-        None => Reason::UnknownAgent,
-        Some(Standing::Active | Standing::Deactivated) => Reason::AgentDeactivated,
-        Some(Standing::Held) => Reason::AgentHeld,
-        Some(Standing::Suspended) => Reason::AgentSuspended,
-        Some(Standing::Revoked) => Reason::AgentRevoked,
-    })
+    reason(&view.entity(agent), born_at).map(|standing| standing.map_or(Reason::UnknownAgent, of_agent))
 }
 
 fn sponsor(view: &WorldView<'_>, session: &SessionSlot) -> Option<Reason> {

@@ -15,7 +15,7 @@ use portcullis_model::{
 use portcullis_policy::compile_condition;
 use tokio::sync::watch;
 
-use crate::alive::first_dead;
+use crate::alive::{first_dead, of_agent, of_user};
 use crate::counters::Counters;
 use crate::decide::{AuditMode, Decider};
 use crate::delegation::{Coverage, Miss, search};
@@ -28,6 +28,8 @@ use crate::start::Running;
 
 /// How long a session is remembered after its end, so that asking for it is still a decision.
 pub(crate) const ENDED_GRACE: Duration = Duration::from_secs(60);
+/// How far the clock of an issuer may be ahead of ours: a credential counts as issued that much earlier.
+const CREDENTIAL_SKEW: Duration = Duration::from_secs(5);
 
 /// One organisation's policies, directory, grants, log and audit. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +45,16 @@ pub(crate) struct Inner {
     pub(crate) run: u64,
     pub(crate) deciders: std::sync::atomic::AtomicU64,
     pub(crate) running: Running,
+}
+
+/// When the credentials that prove a session's terms were issued; [`Timestamp::MAX`] for what a client
+/// asserts for this session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The subject's.
+    pub subject: Timestamp,
+    /// Each agent's, outermost first.
+    pub agents: Vec<Timestamp>,
 }
 
 /// A session that was opened.
@@ -157,6 +169,35 @@ impl Engine {
         }
         let born_at = Revision::new(shared.world.effective().epoch, slot.born_at);
         Ok(OpenedSession { handle, id: slot.id, born_at, expires: slot.expires })
+    }
+
+    /// As [`Engine::open_session`], for terms that foreign credentials prove: each is dead if it was
+    /// issued before its principal's credentials were ended.
+    ///
+    /// # Errors
+    /// As [`Engine::open_session`].
+    pub fn open_proven(&self, terms: &SessionTerms, issued: &Issued, client: &str) -> Result<OpenedSession, OpenError> {
+        let principals = std::iter::once(&terms.subject).chain(&terms.agents);
+        let credentials = std::iter::once(&issued.subject).chain(&issued.agents);
+        let view = self.shared().world.view();
+        let stale = |(uid, issued): &(&EntityUid, &Timestamp)| {
+            let ended = view.find(uid).map(|entity| view.credentials_after(entity)).unwrap_or_default();
+            ended != Timestamp::default() && **issued <= ended.plus(CREDENTIAL_SKEW)
+        };
+        if issued.agents.len() != terms.agents.len() {
+            return Err(Refusal::new(ErrorCode::Internal, "a chain with another number of credentials").into());
+        }
+        match principals.zip(credentials).find(stale) {
+            None => self.open_session(terms, client),
+            Some((uid, _)) => {
+                let entity = view.find(uid).map(|entity| view.entity(entity));
+                let killed_by = entity.map_or(Standing::Deactivated, |cell| cell.standing.max(cell.killed_by));
+                let reason = if *uid == terms.subject { of_user(killed_by) } else { of_agent(killed_by) };
+                let (slot, _) = self.slot_of(terms, client)?;
+                self.record_open(terms, client, &slot, Some(reason))?;
+                Err(OpenError::Denied(reason))
+            }
+        }
     }
 
     /// A slot of its own for asking one question, alive or not, held by nobody else.

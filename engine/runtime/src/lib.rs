@@ -32,7 +32,7 @@ pub use clock::Clock;
 pub use counters::Counters;
 pub use decide::{Answer, AuditMode, Decider, Detail};
 pub use ended::{EndedNotice, EndedScope, Notices};
-pub use engine::{Engine, OpenError, OpenedSession, SessionView, Status};
+pub use engine::{Engine, Issued, OpenError, OpenedSession, SessionView, Status};
 pub use explain::{Checked, Explanation, PathStep, PrincipalPass};
 pub use force::Classes;
 pub use policy_actor::{PublishError, Published};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_cells::Handle;
-use portcullis_identity::{Demand, Proof, ProofError, Proven, Prover};
+use portcullis_identity::{Demand, Proof, ProofError, Proven, ProvenPrincipal, Prover};
 use portcullis_model::limits::SESSION_LIFE_MAX;
 use portcullis_model::{Decision, DecisionId, ErrorCode, Origin, Reason, Refusal, SessionTerms, Verdict};
-use portcullis_runtime::{IssuedToken, OpenError, OpenedSession};
+use portcullis_runtime::{Issued, IssuedToken, OpenError, OpenedSession};
 use portcullis_wire::Role;
 use portcullis_wire::frames::{ClosedV1, DecisionV1, OpenV1, OpenedV1, ProofV1, RefreshV1, Want};
 
@@ -46,7 +46,9 @@ async fn try_open(worker: &Worker, link: &Link, frame: &OpenV1) -> Result<Opened
     };
     let terms = proven.terms(worker.engine.now().plus(life));
     let reserved = reserve(link, &terms)?;
-    let opened = match worker.engine.open_session(&terms, &link.registration.name) {
+    let agents = proven.agents().iter().map(ProvenPrincipal::issued).collect();
+    let issued = Issued { subject: proven.subject().issued(), agents };
+    let opened = match worker.engine.open_proven(&terms, &issued, &link.registration.name) {
         Ok(opened) => opened,
         Err(error) => {
             held(&link.table).sessions.release(&reserved);

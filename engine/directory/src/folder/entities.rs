@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_model::limits::{ATTRIBUTES_MAX, MEMBERS_PER_CHANGE_MAX, PARENTS_MAX};
-use portcullis_model::{EntityFacts, EntityIndex, EntityRecord, EntityUid, SourceName, Standing};
+use portcullis_model::{EntityFacts, EntityIndex, EntityRecord, EntityUid, SourceName, Standing, Timestamp};
 
 use super::{Ended, FoldError, FoldReport, Folder};
 use crate::entity_cell::EntityCell;
@@ -24,6 +24,7 @@ pub(super) struct EntityState {
     pub(super) sponsor: Option<EntityIndex>,
     pub(super) valid_after: u64,
     pub(super) killed_by: Standing,
+    pub(super) credentials_after: Timestamp,
     pub(super) revoked: bool,
     /// The walk over the hierarchy that met it last.
     pub(super) met: u64,
@@ -105,7 +106,7 @@ impl Folder {
 
     pub(super) fn delete_entity(&mut self, uid: &EntityUid, report: &mut FoldReport) -> Result<(), FoldError> {
         let entity = self.stored(uid)?;
-        let (revision, subject) = (self.revision, entity);
+        let (revision, subject, now) = (self.revision, entity, self.now);
         self.reparent(entity, Vec::new());
         self.bury_grants(subject);
         if let Some(state) = self.state_mut(entity) {
@@ -113,6 +114,7 @@ impl Folder {
             state.generation = state.generation.saturating_add(1);
             state.valid_after = revision.seq;
             state.killed_by = Standing::Deactivated;
+            state.credentials_after = now;
             // An administrator's revocation is of the name: re-creating the entity does not lift it.
             state.claims.clear();
             state.facts = Arc::default();
@@ -199,6 +201,7 @@ impl Folder {
                 ancestors: state.ancestors.clone().filter(|_| state.cell().overflow),
                 acts_through: state.acts_through,
                 sponsor: state.sponsor,
+                credentials_after: state.credentials_after,
             };
             self.world.write_body(entity, self.revision.seq, body);
         }

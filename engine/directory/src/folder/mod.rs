@@ -111,6 +111,8 @@ pub struct Folder {
     regranted: BTreeSet<EntityIndex>,
     /// Number of the walk over the hierarchy that marks what it has met.
     round: u64,
+    /// When the event that is being folded was made.
+    now: Timestamp,
 }
 
 impl Folder {
@@ -127,6 +129,7 @@ impl Folder {
             tombstones: HashMap::new(),
             regranted: BTreeSet::new(),
             round: 0,
+            now: Timestamp::default(),
         }
     }
 
@@ -143,6 +146,7 @@ impl Folder {
     /// Folds one event; effects that many events share are written by [`Folder::finish`].
     pub fn fold(&mut self, revision: Revision, event: &Event, report: &mut FoldReport) {
         self.revision = revision;
+        self.now = event.at;
         if let Err(why) = self.apply(revision, event, report) {
             let held = self.hold_subject_of(&event.change);
             report.quarantined.push(Quarantined { revision, why, held });

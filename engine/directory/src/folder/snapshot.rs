@@ -64,6 +64,8 @@ struct EntityLine {
     valid_after: u64,
     #[serde(default, skip_serializing_if = "is_active")]
     killed_by: Standing,
+    #[serde(default)]
+    credentials_after: Timestamp,
     #[serde(default, skip_serializing_if = "is_false")]
     revoked: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -194,12 +196,14 @@ impl Folder {
             state.generation = u32::try_from(line.generation).unwrap_or(u32::MAX);
             state.valid_after = line.valid_after;
             state.killed_by = line.killed_by;
+            state.credentials_after = line.credentials_after;
             state.revoked = line.revoked;
             state.claims = line.claims;
         }
         match line.record {
             Some(record) => self.put_entity(&record),
             None => {
+                self.write_body(entity);
                 self.write_cell(entity);
                 Ok(())
             }
@@ -218,6 +222,7 @@ impl Folder {
             generation: state.generation.into(),
             valid_after: state.valid_after,
             killed_by: state.killed_by,
+            credentials_after: state.credentials_after,
             revoked: state.revoked,
             claims: state.claims.clone(),
         })

@@ -109,11 +109,13 @@ impl Folder {
 
     /// Ends the sessions that name `entity` and were born before now.
     fn kill(&mut self, entity: EntityIndex, by: Standing) {
-        let seq = self.revision.seq;
+        let (seq, now) = (self.revision.seq, self.now);
         if let Some(state) = self.state_mut(entity) {
             state.valid_after = seq;
             state.killed_by = by;
+            state.credentials_after = state.credentials_after.max(now);
         }
+        self.write_body(entity);
         self.write_cell(entity);
     }
 

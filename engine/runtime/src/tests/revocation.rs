@@ -178,3 +178,24 @@ async fn watchers_and_the_feed_are_told_and_a_failing_actor_comes_back() {
     );
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_from_before_the_revocation_opens_no_session_after_the_restoration() {
+    let (_folder, engine) = organisation().await;
+    let before = engine.now();
+    let open = |subject: Timestamp, agent: Timestamp| {
+        let issued = crate::Issued { subject, agents: vec![agent] };
+        engine.open_proven(&terms("User::ada", &["Agent::outer"]), &issued, "test").map(|_| ())
+    };
+    assert_eq!(open(before, before), Ok(()));
+    engine.revoke(RevokeScope::User(uid("User::ada")), admin()).await.unwrap();
+    engine.restore(uid("User::ada"), admin()).await.unwrap();
+    let (old, fresh) = (before, engine.now().plus(Duration::from_secs(60)));
+    assert_eq!(open(old, old), Err(crate::OpenError::Denied(Reason::UserRevoked)));
+    assert_eq!(open(fresh, old), Ok(()), "the agent's credential was never ended");
+    assert_eq!(open(Timestamp::MAX, Timestamp::MAX), Ok(()), "an assertion is made for this session");
+    engine.revoke(RevokeScope::Agent(uid("Agent::outer")), admin()).await.unwrap();
+    engine.restore(uid("Agent::outer"), admin()).await.unwrap();
+    assert_eq!(open(fresh, old), Err(crate::OpenError::Denied(Reason::AgentRevoked)));
+    engine.stop().await;
+}
