@@ -1,0 +1,7 @@
+//! The reader of audit log segments.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // What it finds is not the question: it must not panic.
+    let _ = portcullis_audit::scan_segment(bytes);
+});
