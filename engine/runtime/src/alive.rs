@@ -14,6 +14,7 @@ pub(crate) fn first_dead(view: &WorldView<'_>, session: &SessionSlot, now: Times
         SessionState::Live => {}
         SessionState::Closed => return Some(Reason::SessionEnded),
         SessionState::Revoked => return Some(Reason::SessionRevoked),
+        SessionState::Ungranted => return Some(Reason::GrantRevoked),
     }
     if session.expires <= now {
         return Some(Reason::SessionExpired);

@@ -22,10 +22,11 @@ use portcullis_log::Committed;
 use portcullis_model::{Change, ErrorCode, Event, Refusal, Revision, SetHash};
 use portcullis_policy::{CompileOptions, Snapshot, compile, compile_condition};
 
+use crate::delegation::{Coverage, search};
 use crate::ended::{EndedNotice, EndedScope};
 use crate::force::InForce;
 use crate::session_actors::SessionActors;
-use crate::sessions::SessionState;
+use crate::sessions::{SessionSlot, SessionState};
 use crate::shared::{Halt, Shared};
 
 /// Most events that become effective together.
@@ -176,6 +177,37 @@ impl Applier {
         }
     }
 
+    /// Ends for good the sessions that rested on a revoked grant and have no other path: a grant issued
+    /// later revives none of them. Decisions deny them already, by the grant itself.
+    fn end_ungranted(&self, report: &FoldReport) {
+        let shared = &self.shared;
+        for (_, ended) in &report.ended {
+            let Ended::Grant(id) = ended else { continue };
+            let Some(body) = shared.world.find_grant(*id).and_then(|grant| shared.world.grant(grant)) else { continue };
+            let (view, now) = (shared.world.view(), shared.clock.now());
+            let rests_on = |slot: &SessionSlot| slot.agents().any(|agent| agent == body.agent);
+            let mut over = Vec::new();
+            let mut look = |handle, slot: &SessionSlot| {
+                if rests_on(slot) && matches!(search(&view, slot, now, &mut |_, _| Ok(())), Coverage::Missed(_)) {
+                    over.push(handle);
+                }
+            };
+            let own = shared.sessions.of_subject(body.subject);
+            if own.is_empty() {
+                shared.sessions.each(look);
+            } else {
+                own.into_iter().for_each(|handle| {
+                    if let Some(slot) = shared.sessions.read(handle) {
+                        look(handle, &slot);
+                    }
+                });
+            }
+            for handle in over {
+                shared.sessions.end(handle, SessionState::Ungranted);
+            }
+        }
+    }
+
     /// After `effective` has moved: clears what is now in the world, then tells everybody.
     fn settle(&mut self, events: &[(Revision, Option<Event>)], report: &FoldReport, seq: u64) {
         self.shared.restricted.fetch_add(1, Ordering::SeqCst);
@@ -184,6 +216,7 @@ impl Applier {
                 self.clearing.push_back((self.shared.boundary.mark(), event.id.to_words()));
             }
         }
+        self.end_ungranted(report);
         self.shared.counters.folded.fetch_add(u64::try_from(events.len()).unwrap_or(0), Ordering::Relaxed);
         self.shared.effective.send_replace(seq);
         let notices: Vec<_> =

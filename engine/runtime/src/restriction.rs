@@ -28,8 +28,11 @@ pub(crate) fn entry(world: &World, event: EventId, scope: &RevokeScope) -> Optio
     Some(DenyEntry { key: event.to_words(), kind, target })
 }
 
-/// Whether an entry restricts the entity that a scope names, as user or as agent.
+/// Whether an entry restricts what a scope names: everything, or an entity as user or as agent.
 pub(crate) fn names(world: &World, entry: &DenyEntry, scope: &RevokeScope) -> bool {
+    if *scope == RevokeScope::Everything {
+        return entry.kind == KIND_EVERYTHING;
+    }
     let (RevokeScope::User(uid) | RevokeScope::Agent(uid)) = scope else { return false };
     let named = world.names().find(uid).map(|index| u64::from(index.number()));
     matches!(entry.kind, KIND_SUBJECT | KIND_AGENT) && named == Some(entry.target[0])

@@ -73,6 +73,11 @@ impl Engine {
             self.wait_effective(revision).await?;
         }
         self.wait_boundary().await;
+        if scope == RevokeScope::Everything {
+            // Sessions opened from now on are not meant: its entry has to be gone before they ask.
+            self.wait_effective(revision).await?;
+            self.wait_cleared(&scope).await;
+        }
         shared.counters.revocations.fetch_add(1, Ordering::Relaxed);
         Ok(Revoked { revision, sessions, elapsed: started.elapsed() })
     }

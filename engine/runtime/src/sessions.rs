@@ -25,6 +25,8 @@ pub(crate) enum SessionState {
     Closed,
     /// Revoked by name.
     Revoked,
+    /// The last grant that it rested on was revoked.
+    Ungranted,
 }
 
 /// What a decision reads of a session.
@@ -134,6 +136,7 @@ fn encode(state: SessionState) -> u64 {
         SessionState::Live => 0,
         SessionState::Closed => 1,
         SessionState::Revoked => 2,
+        SessionState::Ungranted => 3,
     }
 }
 
@@ -142,6 +145,7 @@ fn decode(code: u8) -> SessionState {
     match code {
         0 => SessionState::Live,
         1 => SessionState::Closed,
+        3 => SessionState::Ungranted,
         _ => SessionState::Revoked,
     }
 }

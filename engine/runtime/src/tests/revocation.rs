@@ -34,12 +34,15 @@ async fn each_scope_ends_what_it_names_and_nothing_else() {
 
     assert_eq!(revoke_and_wait(&engine, RevokeScope::Grant(grant_id(2))).await, 1);
     assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::GrantRevoked]);
+    let again = GrantRecord { grantor: uid("Agent::outer"), ..grant(9, "User::ada", "Agent::inner", Some(1), 1) };
+    engine.grant(again, admin()).await.unwrap();
+    assert_eq!(reasons()[2], Reason::GrantRevoked, "a later grant revives no session");
     assert_eq!(revoke_and_wait(&engine, RevokeScope::Agent(uid("Agent::inner"))).await, 1);
-    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::AgentRevoked]);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::GrantRevoked]);
     assert_eq!(revoke_and_wait(&engine, RevokeScope::Session { id: outer.id, until: Timestamp::MAX }).await, 1);
-    assert_eq!(reasons(), [Reason::Permitted, Reason::SessionRevoked, Reason::AgentRevoked]);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::SessionRevoked, Reason::GrantRevoked]);
     assert_eq!(revoke_and_wait(&engine, RevokeScope::User(uid("User::ada"))).await, 3);
-    assert_eq!(reasons(), [Reason::UserRevoked, Reason::SessionRevoked, Reason::UserRevoked]);
+    assert_eq!(reasons(), [Reason::UserRevoked, Reason::SessionRevoked, Reason::GrantRevoked]);
     engine.restore(uid("User::ada"), admin()).await.unwrap();
     assert_eq!(reasons()[0], Reason::UserRevoked, "restoring revives no session");
     let fresh = engine.open_session(&terms("User::ada", &[]), "test").unwrap();
