@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use foldhash::fast::RandomState;
 use portcullis_cells::Chunked;
 use portcullis_model::limits::ENTITIES_MAX;
 use portcullis_model::{EntityIndex, EntityUid, Intern};
@@ -14,7 +15,7 @@ use portcullis_model::{EntityIndex, EntityUid, Intern};
 /// A name keeps its number for the life of the process. Requests never add names: what a client
 /// asks about and nobody stored stays text, so callers cannot fill the table.
 pub struct Names {
-    numbers: DashMap<EntityUid, EntityIndex>,
+    numbers: DashMap<EntityUid, EntityIndex, RandomState>,
     uids: Chunked<OnceLock<EntityUid>>,
     count: AtomicU32,
 }
@@ -22,7 +23,11 @@ pub struct Names {
 impl Names {
     /// An empty table for at most [`ENTITIES_MAX`] names.
     pub fn new() -> Self {
-        Self { numbers: DashMap::new(), uids: Chunked::with_capacity_max(ENTITIES_MAX), count: AtomicU32::new(0) }
+        Self {
+            numbers: DashMap::with_hasher(RandomState::default()),
+            uids: Chunked::with_capacity_max(ENTITIES_MAX),
+            count: AtomicU32::new(0),
+        }
     }
 
     /// The number of a name that is known.

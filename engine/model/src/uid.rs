@@ -165,9 +165,18 @@ impl FromStr for EntityUid {
     }
 }
 
+/// The form that a person types: events name entities by the hundred thousand, and the bare form needs
+/// no escapes in JSON.
 impl Serialize for EntityUid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if !self.id.bytes().all(is_bare) {
+            return serializer.collect_str(self);
+        }
+        let mut text = String::with_capacity(self.entity_type.0.len() + 2 + self.id.len());
+        text.push_str(&self.entity_type.0);
+        text.push_str("::");
+        text.push_str(&self.id);
+        serializer.serialize_str(&text)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Parents, children and the transitive closure over them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use portcullis_model::EntityIndex;
@@ -20,9 +19,8 @@ impl Folder {
 
     /// Refuses members that are the group or one of its ancestors.
     pub(super) fn refuse_cycles(&self, group: EntityIndex, members: &[EntityIndex]) -> Result<(), FoldError> {
-        let above: HashSet<_> =
-            self.state(group).into_iter().flat_map(|state| state.ancestors()).copied().chain([group]).collect();
-        match members.iter().find(|member| above.contains(member)) {
+        let above = self.state(group).map(|state| state.ancestors()).unwrap_or_default();
+        match members.iter().find(|member| **member == group || above.binary_search(member).is_ok()) {
             Some(member) => Err(self.cycle(*member)),
             None => Ok(()),
         }
@@ -47,9 +45,16 @@ impl Folder {
     /// Makes `added` children of `group` and `removed` no longer so, in one pass over its children.
     pub(super) fn change_children(&mut self, group: EntityIndex, added: &[EntityIndex], removed: &[EntityIndex]) {
         if !removed.is_empty() {
-            let gone: HashSet<_> = removed.iter().copied().collect();
+            self.round += 1;
+            let round = self.round;
+            for child in removed {
+                self.meet(*child);
+            }
+            let mut children =
+                self.state_mut(group).map(|state| std::mem::take(&mut state.children)).unwrap_or_default();
+            children.retain(|child| self.state(*child).is_none_or(|state| state.met != round));
             if let Some(state) = self.state_mut(group) {
-                state.children.retain(|child| !gone.contains(child));
+                state.children = children;
             }
             for child in removed {
                 if let Some(state) = self.state_mut(*child) {
