@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::Exit;
+use crate::shell::Program;
 
 /// How data is written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -130,6 +131,12 @@ impl Failure {
         Self::new(Exit::Usage, code, format!("no {kind} `{}`{hint}", excerpt(name)), fix)
     }
 
+    /// The same, with the commands of its fix written as this program is typed.
+    #[must_use]
+    pub fn spelled(self, program: &Program) -> Self {
+        Self { fix: program.spell(&self.fix), ..self }
+    }
+
     /// Tells it as `format` says, JSON on stdout and text on stderr, and how to exit.
     pub fn report(&self, format: Format) -> Exit {
         // Nothing is left to tell it to where even this cannot be written.
@@ -163,17 +170,36 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
+        let fix = fix(refusal.code, refusal.field.as_deref());
         let message = match refusal.field {
-            Some(field) => format!("`{field}`: {}", refusal.message),
-            None => refusal.message,
+            // What names the field by itself says it once.
+            Some(field) if !refusal.message.contains(&format!("`{field}`")) => {
+                format!("`{field}`: {}", refusal.message)
+            }
+            _ => refusal.message,
         };
         Self {
             exit: refusal.code.into(),
             code: refusal.code.code().into(),
             message,
-            fix: refusal.code.fix().to_owned(),
+            fix: fix.to_owned(),
             retryable: refusal.code.is_retryable(),
         }
+    }
+}
+
+/// What to do about a refusal: where a name is not known, the command that lists those that are.
+fn fix(code: ErrorCode, field: Option<&str>) -> &'static str {
+    match (code, field) {
+        (ErrorCode::NotFound, Some("user")) => "name one that is stored: `portcullis entity list --type User`",
+        (ErrorCode::NotFound, Some("agent")) => "name one that is stored: `portcullis entity list --type Agent`",
+        (ErrorCode::NotFound, Some("resource")) => "name one that is stored: `portcullis entity list`",
+        (ErrorCode::NotFound, Some("grant")) => "name one that was issued: `portcullis grant list`",
+        (ErrorCode::NotFound, Some("session")) => "name one that is live: `portcullis session list`",
+        (ErrorCode::SchemaMismatch, Some(field)) if field.starts_with("attributes") => {
+            "give the entity the attributes that the schema declares for its type"
+        }
+        _ => code.fix(),
     }
 }
 
@@ -235,6 +261,18 @@ mod tests {
         failure.write_text(&mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("error[not_fresh]: `at_least`: revision 7 is not here\n  fix: "), "{text}");
+    }
+
+    #[test]
+    fn a_field_is_named_once_and_a_missing_name_is_listed_somewhere() {
+        let twice = Refusal::of_field(ErrorCode::SchemaMismatch, "attributes.x", "`attributes.x` is missing");
+        let failure = Failure::from(twice);
+        assert_eq!(failure.message, "`attributes.x` is missing");
+        assert!(failure.fix.contains("the entity"), "{}", failure.fix);
+        let failure = Failure::from(Refusal::of_field(ErrorCode::NotFound, "agent", "no agent `x`"));
+        let program = Program::by_name().with_client(std::path::Path::new("o.toml"));
+        let fix = failure.spelled(&program).fix;
+        assert!(fix.contains("`portcullis entity list --type Agent --client o.toml`"), "{fix}");
     }
 
     #[test]

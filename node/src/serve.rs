@@ -138,7 +138,8 @@ fn unfit(message: impl Into<String>, fix: &'static str) -> NodeError {
 }
 
 const CLASS_DEFAULT: &str = "default";
-const FIX_TLS: &str = "let `portcullis init DIR` write a configuration with certificates";
+const FIX_TLS: &str =
+    "name a configuration that has them with `--config FILE`: `portcullis init DIR` writes one, with certificates";
 const FIX_DEV: &str = "use certificates of an authority of your own: `portcullis init DIR` makes one";
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// This program as it is typed, and the data folder that its commands need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// This program as it is typed, and what its commands need to find their node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     path: String,
     /// Words that every command ends with.
@@ -37,6 +37,48 @@ impl Program {
         Self { path: NAME.to_owned(), suffix: Vec::new() }
     }
 
+    /// The same program, whose commands reach their node by a credentials file.
+    #[must_use]
+    pub fn with_client(self, file: &Path) -> Self {
+        Self { suffix: vec!["--client".to_owned(), file.to_string_lossy().into_owned()], ..self }
+    }
+
+    /// A command that a node on another machine or in another folder proposed, as it is typed here.
+    /// `None` for what is not one command of a program.
+    pub fn retyped(&self, line: &str) -> Option<String> {
+        let words = words(line)?;
+        let mut words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        // Where the data is, is another question here.
+        if let [.., "--data-dir", _] = words.as_slice() {
+            words.truncate(words.len().saturating_sub(2));
+        }
+        (!words.is_empty()).then(|| self.line(&words))
+    }
+
+    /// A text whose commands in backticks, `portcullis ...`, are written as they are typed here.
+    pub fn spell(&self, text: &str) -> String {
+        let mut parts = text.split('`').map(str::to_owned).collect::<Vec<_>>();
+        // Every other part stands between two backticks.
+        for part in parts.iter_mut().skip(1).step_by(2) {
+            if let Some(typed) = part.strip_prefix("portcullis ").and_then(|_| self.spelled(part)) {
+                *part = typed;
+            }
+        }
+        parts.join("`")
+    }
+
+    fn spelled(&self, command: &str) -> Option<String> {
+        let words = words(command)?;
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        let asks_no_node = match words.as_slice() {
+            [first, ..] if ALONE.contains(first) || first.starts_with('-') => true,
+            ["policy", second, ..] => *second != "push",
+            _ => false,
+        };
+        let program = if asks_no_node { Self { suffix: Vec::new(), ..self.clone() } } else { self.clone() };
+        Some(program.line(&words))
+    }
+
     /// One command as a line for a POSIX shell.
     pub fn line(&self, words: &[&str]) -> String {
         let words = words.iter().copied().chain(self.suffix.iter().map(String::as_str));
@@ -55,7 +97,35 @@ pub fn quote(word: &str) -> String {
     }
 }
 
+/// The words of a line of plain and single-quoted ones, as [`quote`] writes them; `None` for any other.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut rest = line.chars();
+    while let Some(next) = rest.next() {
+        match next {
+            ' ' => words.extend(word.take()),
+            '\'' => {
+                let quoted = word.get_or_insert_default();
+                loop {
+                    match rest.next()? {
+                        '\'' => break,
+                        inside => quoted.push(inside),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(rest.next()?),
+            '"' | '$' | '`' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => return None,
+            plain => word.get_or_insert_default().push(plain),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
 const NAME: &str = "portcullis";
+/// Commands that ask no node.
+const ALONE: [&str; 4] = ["init", "serve", "config", "completions"];
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +149,43 @@ mod tests {
         assert_eq!(check("/w/portcullis", "/w"), "./portcullis x");
         assert_eq!(check("/usr/bin/portcullis", "/w"), "/usr/bin/portcullis x");
         assert_eq!(check("/w 2/portcullis", "/w"), "'/w 2/portcullis' x");
+    }
+
+    #[test]
+    fn a_line_is_read_back_as_it_was_written() {
+        let given = ["grant", "", "two words", "it's", "{\"text\":\"`x` $y\"}", "a\\b", "Ünï"];
+        let line = Program::by_name().line(&given);
+        assert_eq!(words(&line).unwrap()[1..], given, "{line}");
+        for line in ["'", "a; b", "a $(b)", "a \"b\"", "a\nb", "a \\"] {
+            assert_eq!(words(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_proposes_is_typed_as_this_program_is() {
+        let program = Program::new(Path::new("/w/portcullis"), Some(Path::new("/w")), None);
+        let program = program.with_client(Path::new("my node/operator.toml"));
+        assert_eq!(
+            program.retyped("/srv/portcullis restore agent 'a b' --data-dir /srv/data").unwrap(),
+            "./portcullis restore agent 'a b' --client 'my node/operator.toml'"
+        );
+        assert_eq!(program.retyped("portcullis"), None);
+        assert_eq!(program.retyped("portcullis x; rm -r y"), None);
+    }
+
+    #[test]
+    fn commands_in_a_text_name_their_node_where_they_ask_one() {
+        let program = Program::new(Path::new("/w/portcullis"), Some(Path::new("/w")), None);
+        let program = program.with_client(Path::new("operator.toml"));
+        for (text, spelled) in [
+            ("look: `portcullis doctor`, then", "look: `./portcullis doctor --client operator.toml`, then"),
+            ("`portcullis init DIR` writes one", "`./portcullis init DIR` writes one"),
+            ("`portcullis policy validate p`", "`./portcullis policy validate p`"),
+            ("`portcullis --version` of `x`", "`./portcullis --version` of `x`"),
+            ("correct `portcullis.toml`", "correct `portcullis.toml`"),
+        ] {
+            assert_eq!(program.spell(text), spelled);
+        }
     }
 
     #[test]

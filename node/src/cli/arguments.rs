@@ -161,7 +161,7 @@ pub(crate) struct HealthcheckOrder {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Show every value in force
+    /// Show every value in force: from a flag, a variable such as PORTCULLIS_NODE__QUIC, the file, or the default
     Show {
         /// With where each came from
         #[arg(long)]

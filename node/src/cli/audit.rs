@@ -11,11 +11,12 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::arguments::{AuditCommand, Global, RecordFilter};
 use crate::cli::audit_text::record_line;
-use crate::cli::connection::{Connection, unexpected, with_causes};
+use crate::cli::connection::{Connection, start_line, unexpected, with_causes};
 use crate::cli::{SCHEMA_VERSION, names, note, print, print_text};
 use crate::exit::Exit;
 use crate::node::NodeRecord;
 use crate::output::{Failure, Format};
+use crate::service::is_look;
 
 /// Follows or searches.
 pub(crate) fn run(global: &Global, command: &AuditCommand) -> Result<Exit, Failure> {
@@ -24,8 +25,10 @@ pub(crate) fn run(global: &Global, command: &AuditCommand) -> Result<Exit, Failu
         AuditCommand::Search { filter, limit, before } => {
             let page = source.search(filter, *limit, *before)?;
             show(global.output, &page)?;
-            if let (Format::Text, Some(next)) = (global.output, page.next) {
-                note(&format!("there is more: add `--before {next}`"));
+            match (global.output, page.next) {
+                (Format::Text, Some(next)) => note(&format!("there is more: add `--before {next}`")),
+                (Format::Text, None) if page.entries.is_empty() => note("no record matches"),
+                _ => {}
             }
         }
         AuditCommand::Tail { filter, follow: false, lines } => show(global.output, &source.tail(filter, *lines)?)?,
@@ -95,33 +98,32 @@ fn page_of(reply: AdminReply) -> Result<AuditPage, Failure> {
 /// Asks again and again, until the reader goes away or the node does.
 fn follow(global: &Global, record: &Record, filter: &RecordFilter, lines: u32) -> Result<(), Failure> {
     let Record::Node(connection) = record else {
-        let start = global.program().line(&["dev"]);
-        return Err(Failure::unreachable("a stopped node's record does not grow", format!("start it: `{start}`")));
+        let fix = format!("start it: `{}`", start_line(global));
+        return Err(Failure::unreachable("a stopped node's record does not grow", fix));
     };
     // A stream is never a list that is not closed.
     let format = if global.output == Format::Json { Format::Ndjson } else { global.output };
-    let mut page = look(connection, filter, lines, None)?;
+    // Looks of earlier followers may be among the newest, and are left out.
+    let mut page = look(connection, filter, lines.saturating_add(LOOKS_SPARE), None)?;
+    let mut shown_max = usize::try_from(lines).unwrap_or(usize::MAX);
     loop {
         let after = page.next.unwrap_or(0);
         let is_full = page.entries.len() >= PAGE_FULL;
         if filter.kind != Some(EntryKind::Admin) {
             page.entries.retain(|entry| !is_look(entry));
         }
+        page.entries.drain(..page.entries.len().saturating_sub(shown_max));
+        shown_max = usize::MAX;
         show(format, &page)?;
         if is_stdout_gone() {
             return Ok(());
         }
-        // Every look is recorded as well: without a pause, following would feed on itself.
+        // A look that showed something is recorded: without a pause, following would be in its own way.
         if !is_full {
             thread::sleep(POLL);
         }
         page = look(connection, filter, 0, Some(after))?;
     }
-}
-
-/// Whether a record is that of a look such as following makes.
-fn is_look(entry: &Json) -> bool {
-    entry.pointer("/detail/call").and_then(Json::as_str) == Some("audit_tail")
 }
 
 /// Whether nobody reads any more: then following is over.
@@ -211,6 +213,8 @@ fn unreadable(error: &AuditError) -> Failure {
 
 /// How often a followed record is looked at.
 const POLL: Duration = Duration::from_millis(500);
+/// Further records that are asked for at first, in place of those that are left out.
+const LOOKS_SPARE: u32 = 50;
 /// Records of a page after which there is more at once.
 const PAGE_FULL: usize = 1_000;
 

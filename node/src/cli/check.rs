@@ -38,7 +38,13 @@ fn ask(
         Reason::UnknownAgent => known::first_unknown(&connection, &report.chain),
         _ => None,
     };
-    mistyped.map_or(Ok(*report), Err)
+    mistyped.map_or(Ok(typed_here(global, *report)), Err)
+}
+
+/// The command that the node proposes, as it is typed where this program runs.
+fn typed_here(global: &Global, report: DecisionReport) -> DecisionReport {
+    let fix = report.fix.as_deref().and_then(|line| global.program().retyped(line));
+    DecisionReport { fix, ..report }
 }
 
 fn question(order: &AskOrder) -> Question {
@@ -96,9 +102,19 @@ mod tests {
         assert_eq!(keys, promised);
         assert_eq!(json["verdict"], json!("deny"));
         assert_eq!(json["policies"], json!([{"id": "mail-delete-directly", "file": "mail.cedar", "line": 40}]));
-        assert_eq!(json["chain"], json!(["Agent::\"triage-bot\"", "Agent::\"mailer\""]));
+        assert_eq!(json["chain"], json!(["Agent::triage-bot", "Agent::mailer"]));
         assert_eq!(json["revision"], json!({"epoch": 1, "seq": 42}));
         assert_eq!(json["session"], json!(null));
+    }
+
+    #[test]
+    fn the_proposed_command_reaches_the_node_that_was_asked() {
+        let global = Global { client: Some("a b/operator.toml".into()), ..Global::default() };
+        let fix = typed_here(&global, denied_report()).fix.unwrap();
+        assert!(fix.ends_with(" --resource Mailbox::ada --client 'a b/operator.toml'"), "{fix}");
+        let global = Global { data_dir: Some("d".into()), ..Global::default() };
+        let fix = typed_here(&global, denied_report()).fix.unwrap();
+        assert!(fix.ends_with(" --resource Mailbox::ada --data-dir d"), "{fix}");
     }
 
     #[test]

@@ -9,9 +9,10 @@ use portcullis_model::ErrorCode;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::arguments::Global;
+use crate::cli::note;
 use crate::dev::OPERATOR_FILE;
 use crate::exit::Exit;
-use crate::node::NodeRecord;
+use crate::node::{Mode, NodeRecord};
 use crate::output::Failure;
 use crate::shell::Program;
 
@@ -28,13 +29,22 @@ impl Connection {
             Some(file) => (file.clone(), format!("`{}` names", file.display())),
             None => {
                 let data_dir = global.data_dir();
-                (find(&data_dir, &global.program())?, format!("`{}` is of", data_dir.display()))
+                (find(global)?, format!("`{}` is of", data_dir.display()))
             }
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             Failure::new(Exit::Failure, "internal", format!("no runtime could be started: {error}"), "look at limits")
         })?;
-        let client = runtime.block_on(Client::from_file(&credentials));
+        let client = runtime.block_on(async {
+            let mut connecting = std::pin::pin!(Client::from_file(&credentials));
+            match tokio::time::timeout(QUIET_MAX, &mut connecting).await {
+                Ok(client) => client,
+                Err(_) => {
+                    note("the node has not answered yet: waiting for it");
+                    connecting.await
+                }
+            }
+        });
         let client = client.map_err(|error| connect_failure(&error, &credentials, &place))?;
         Ok(Self { runtime, client: Some(client) })
     }
@@ -58,10 +68,11 @@ impl Drop for Connection {
 }
 
 /// The operator's credentials of the node that runs on a data folder.
-fn find(data_dir: &Path, program: &Program) -> Result<PathBuf, Failure> {
+fn find(global: &Global) -> Result<PathBuf, Failure> {
+    let data_dir = global.data_dir();
     let shown = data_dir.display();
-    if NodeRecord::find(data_dir).is_none() {
-        let start = program.line(&["dev"]);
+    if NodeRecord::find(&data_dir).is_none() {
+        let start = start_line(global);
         let fix = format!("start one with `{start}`, or name another with `--data-dir DIR` or `--client FILE`");
         return Err(Failure::unreachable(format!("no node runs on `{shown}`"), fix));
     }
@@ -71,6 +82,14 @@ fn find(data_dir: &Path, program: &Program) -> Result<PathBuf, Failure> {
     }
     let message = format!("the node on `{shown}` leaves no operator's credentials there");
     Err(credentials_needed(message, "name a credentials file with `--client FILE`"))
+}
+
+/// The command that starts the node of the data folder.
+pub(crate) fn start_line(global: &Global) -> String {
+    if Mode::of_folder(&global.data_dir()) == Some(Mode::Serve) {
+        return Program::of_process(None).line(&["serve", "--config", "FILE"]);
+    }
+    global.program_on_data_dir().line(&["dev"])
 }
 
 fn credentials_needed(message: String, fix: &str) -> Failure {
@@ -151,6 +170,8 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     message
 }
 
+/// Longest wait of which nothing is said.
+const QUIET_MAX: Duration = Duration::from_secs(1);
 /// How long a command stays for the sake of a tidy end.
 const CLOSE_WAIT: Duration = Duration::from_millis(50);
 
@@ -195,13 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn a_served_folder_is_started_by_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(crate::node::data_dir::DataDir::open(folder.path(), Mode::Serve).unwrap());
+        let global = Global { data_dir: Some(folder.path().to_owned()), ..Global::default() };
+        let failure = Connection::open(&global).err().unwrap();
+        assert!(failure.fix.contains(" serve --config FILE`"), "{}", failure.fix);
+    }
+
+    #[test]
     fn a_record_of_a_killed_node_is_unreachable_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let address = "127.0.0.1:7443".parse().unwrap();
         let record = NodeRecord::of_process(crate::node::Mode::Dev, address, address);
         std::fs::write(folder.path().join("node.json"), serde_json::to_vec(&record).unwrap()).unwrap();
         std::fs::write(folder.path().join(OPERATOR_FILE), "").unwrap();
-        let failure = find(folder.path(), &Program::by_name()).err().unwrap();
+        let global = Global { data_dir: Some(folder.path().to_owned()), ..Global::default() };
+        let failure = find(&global).err().unwrap();
         assert_eq!((failure.exit, failure.retryable), (Exit::Unreachable, true));
     }
 

@@ -5,6 +5,8 @@ mod network;
 mod node;
 mod tls;
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +17,7 @@ use crate::exit::Exit;
 use crate::node::NodeRecord;
 use crate::node::policy_folder::read_policies;
 use crate::output::Failure;
+use crate::shell::quote;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,6 +91,8 @@ fn examine(global: &Global) -> Vec<Finding> {
     findings.extend(tls::check(config.as_ref(), &data_dir));
     findings.extend(node::check(global, record.as_ref()));
     findings.extend(network::limits());
+    let program = global.program();
+    findings.iter_mut().for_each(|finding| finding.fix = finding.fix.take().map(|fix| program.spell(&fix)));
     findings
 }
 
@@ -104,19 +109,26 @@ fn policies(global: &Global, config: Option<&Config>) -> Finding {
         Ok(set) => set,
         Err(error) => return Finding::fail(CHECK, error.to_string(), "look at the folder that `policy.folder` names"),
     };
+    let look = format!("look: `portcullis policy validate {}`", quote(&folder.to_string_lossy()));
     match crate::cli::policy::compile_offline(&set) {
         Ok(snapshot) if snapshot.warnings().is_empty() => {
             Finding::pass(CHECK, format!("{} policies of `{shown}` compile", snapshot.policy_count()))
         }
         Ok(snapshot) => {
-            let detail = format!("`{shown}` compiles with {} warnings", snapshot.warnings().len());
-            Finding::warn(CHECK, detail, format!("look at them: `portcullis policy validate {shown}`"))
+            let warnings = counted(snapshot.warnings().len(), "warning", "warnings");
+            Finding::warn(CHECK, format!("`{shown}` compiles with {warnings}"), look)
         }
         Err(errors) => {
-            let detail = format!("`{shown}` has {} errors", errors.diagnostics.len() + errors.omitted);
-            Finding::fail(CHECK, detail, format!("look at them: `portcullis policy validate {shown}`"))
+            let errors = counted(errors.diagnostics.len() + errors.omitted, "error", "errors");
+            Finding::fail(CHECK, format!("`{shown}` has {errors}"), look)
         }
     }
+}
+
+/// A number and its noun.
+fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let noun = if count == N::from(1) { one } else { many };
+    format!("{count} {noun}")
 }
 
 fn findings_text(findings: &[Finding]) -> String {

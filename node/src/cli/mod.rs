@@ -27,9 +27,10 @@ pub(crate) mod style;
 mod table;
 mod time;
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -43,15 +44,44 @@ pub fn main() -> Exit {
         Err(error) => {
             // Nothing is left to tell it to where even this cannot be written.
             let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+            if !error.use_stderr() {
+                return Exit::Ok;
+            }
+            // Scripts read stdout; what people read is on stderr already.
+            match asked_format(std::env::args_os()) {
+                Format::Text => Exit::Usage,
+                format => mistyped(&error).report(format),
+            }
         }
     }
+}
+
+/// The format of a command line that could not be read whole.
+fn asked_format(words: impl Iterator<Item = OsString>) -> Format {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let follows = |index: usize| words.get(index + 1).map(String::as_str);
+    let named = words.iter().enumerate().rev().find_map(|(index, word)| match word.as_str() {
+        "-o" | "--output" => follows(index),
+        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o").filter(|rest| !rest.is_empty())),
+    });
+    named.and_then(|name| Format::from_str(name.trim_start_matches('='), false).ok()).unwrap_or_default()
+}
+
+/// A command line that could not be read.
+fn mistyped(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let message = paragraphs.next().unwrap_or_default();
+    let tips: Vec<&str> = paragraphs.filter_map(|paragraph| paragraph.strip_prefix("tip: ")).collect();
+    let fix = if tips.is_empty() { "type `--help` after the command".to_owned() } else { tips.join("; ") };
+    Failure::usage(message.strip_prefix("error: ").unwrap_or(message), fix)
 }
 
 fn run(arguments: &Arguments) -> Exit {
     let global = &arguments.global;
     global.color.apply();
-    dispatch(global, &arguments.command).unwrap_or_else(|failure| failure.report(global.output))
+    dispatch(global, &arguments.command)
+        .unwrap_or_else(|failure| failure.spelled(&global.program()).report(global.output))
 }
 
 fn dispatch(global: &Global, command: &Command) -> Result<Exit, Failure> {

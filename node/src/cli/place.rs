@@ -28,6 +28,10 @@ impl Global {
 
     /// The configuration.
     pub(crate) fn load_config(&self) -> Result<Config, Failure> {
+        if let Some(file) = self.config.as_deref().filter(|file| !file.exists()) {
+            let message = format!("there is no file `{}`", file.display());
+            return Err(Failure::usage(message, "name a configuration: `portcullis init DIR` writes one"));
+        }
         Config::load(&self.sources()).map_err(|mistakes| Self::misconfigured(&mistakes))
     }
 
@@ -37,9 +41,17 @@ impl Global {
         Failure::usage(message, "correct what is named; `portcullis config schema` says what may stand where")
     }
 
-    /// This program, for lines that can be typed as they are printed: with the data folder, where
-    /// commands do not find it by themselves.
+    /// This program, for lines that can be typed as they are printed: with the credentials that were
+    /// named, else with the data folder, where commands do not find it by themselves.
     pub(crate) fn program(&self) -> Program {
+        match &self.client {
+            Some(file) => Program::of_process(None).with_client(file),
+            None => self.program_on_data_dir(),
+        }
+    }
+
+    /// This program, for commands on the data folder itself.
+    pub(crate) fn program_on_data_dir(&self) -> Program {
         let data_dir = self.data_dir();
         Program::of_process((data_dir != Path::new(DATA_DIR_DEFAULT)).then_some(data_dir.as_path()))
     }

@@ -33,7 +33,7 @@ pub(crate) fn dev(global: &Global, order: &DevOrder) -> Result<Exit, Failure> {
         admin: config.node.admin,
         kept: if order.fresh { Kept::Removed } else { Kept::Used },
         audit_mode: AuditMode::ByClass,
-        program: global.program(),
+        program: global.program_on_data_dir(),
     };
     run(async {
         let started = dev::start(options).await?;

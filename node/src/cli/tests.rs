@@ -250,3 +250,24 @@ fn records_are_named_as_they_are_stored() {
     assert_eq!(filter.kind, Some(portcullis_audit::EntryKind::RefusalSummary));
     assert!(RecordFilter::default().reason.is_none());
 }
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_told_to_scripts_too() {
+    for (typed, format) in [
+        ("chekc -o json", Format::Json),
+        ("-ojson chekc", Format::Json),
+        ("chekc --output=ndjson", Format::Ndjson),
+        ("chekc -o=json", Format::Json),
+        ("chekc -o", Format::Text),
+        ("chekc -o text -x", Format::Text),
+        ("chekc", Format::Text),
+    ] {
+        assert_eq!(asked_format(typed.split(' ').map(OsString::from)), format, "{typed}");
+    }
+    let failure = mistyped(&parse(&["chekc"]).unwrap_err());
+    assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Usage, "usage"));
+    assert!(failure.message.contains("`chekc`") || failure.message.contains("'chekc'"), "{}", failure.message);
+    assert!(failure.fix.contains("check"), "{}", failure.fix);
+    let failure = mistyped(&parse(&["check"]).unwrap_err());
+    assert!(failure.message.contains("--for") && failure.fix.contains("--help"), "{failure:?}");
+}

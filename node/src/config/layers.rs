@@ -188,7 +188,13 @@ impl Settings {
                 Some((_, path)) => (*path).to_owned(),
                 None if rest.contains("__") => rest.to_ascii_lowercase().replacen("__", ".", 1),
                 // Without a section it is no key: the command line has variables of its own.
-                None => continue,
+                None => {
+                    if let Some(meant) = meant_variable(rest) {
+                        let message = format!("it sets nothing: did you mean `{meant}`?");
+                        mistakes.add(Origin::Variable(name.clone()), message);
+                    }
+                    continue;
+                }
             };
             self.set_text(&path, text, &Origin::Variable(name.clone()), mistakes);
         }
@@ -280,6 +286,15 @@ fn key_of(section: &str, name: &str) -> Option<&'static Key> {
 
 fn names_of(section: &str) -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter(move |key| key.section == section).map(|key| key.name)
+}
+
+/// The variable of a key that was meant by one with a single underline after its section.
+fn meant_variable(rest: &str) -> Option<String> {
+    let typed = rest.to_ascii_lowercase().replacen('_', ".", 1);
+    let fixed = |key: &&Key| SECTIONS.iter().any(|found| found.name == key.section && found.shape == Shape::Once);
+    let known: Vec<String> = KEYS.iter().filter(fixed).map(path_of).collect();
+    let near = nearest(&typed, known.iter().map(String::as_str))?;
+    Some(format!("{VARIABLE_PREFIX}{}", near.to_ascii_uppercase().replacen('.', "__", 1)))
 }
 
 fn hint(near: Option<&str>) -> String {

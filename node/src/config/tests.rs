@@ -383,3 +383,14 @@ fn template_loads_as_it_is_and_with_every_default_uncommented() {
     let config = load(&said, &[], &[]).0.unwrap();
     assert_eq!(config.limits.sessions_max, 1_000_000);
 }
+
+#[test]
+fn a_variable_with_one_underline_too_few_is_not_passed_over() {
+    let environment = [("PORTCULLIS_NODE_QUIC", "127.0.0.1:9"), ("PORTCULLIS_LOG", "debug"), ("PORTCULLIS_X", "1")];
+    let (loaded, _) = load("", &environment, &[]);
+    let told: Vec<String> = loaded.unwrap_err().as_slice().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["environment variable PORTCULLIS_NODE_QUIC: it sets nothing: did you mean `PORTCULLIS_NODE__QUIC`?"]
+    );
+}

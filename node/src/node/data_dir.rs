@@ -27,6 +27,12 @@ impl Mode {
             Self::Serve => "serve",
         }
     }
+
+    /// Whose data a folder holds; `None` where it is no data folder that can be read.
+    pub fn of_folder(path: &Path) -> Option<Self> {
+        let marker: Marker = serde_json::from_slice(&fs::read(path.join(MARKER)).ok()?).ok()?;
+        Some(marker.mode)
+    }
 }
 
 /// An open data folder. Nobody else opens it while this lives.

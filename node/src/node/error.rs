@@ -129,6 +129,9 @@ impl From<NodeError> for Failure {
             NodeError::Quic(QuicError::Engine(_) | QuicError::Spawn(_)) => {
                 (Exit::Failure, "quic", "look at the limits on threads and files: `ulimit -a`")
             }
+            NodeError::Pki(PkiError::File { .. }) => {
+                (Exit::Usage, "file", "look at the file and its folder, and who may write there")
+            }
             NodeError::Quic(_) | NodeError::Pki(_) => (Exit::Usage, "tls", "look at the certificates and keys"),
             NodeError::Engine(_) => (
                 Exit::Failure,

@@ -3,14 +3,14 @@
 use portcullis_audit::{AuditEntry, AuditError, AuditReader, Filter};
 use portcullis_model::{DecisionId, ErrorCode, Reason, Refusal};
 use portcullis_runtime::Engine;
-use portcullis_wire::admin::{AdminReply, AuditFilter, AuditPage, AuditQuery, AuditTail};
+use portcullis_wire::admin::{AuditFilter, AuditPage, AuditQuery, AuditTail};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::service::page_size;
 
 /// Newest first.
-pub(crate) async fn search(engine: &Engine, query: AuditQuery) -> Result<AdminReply, Refusal> {
+pub(crate) async fn search(engine: &Engine, query: AuditQuery) -> Result<AuditPage, Refusal> {
     let wanted = Wanted::new(&query.filter)?;
     read(engine, move |reader| {
         let mut page = Found::new(page_size(query.limit));
@@ -26,7 +26,7 @@ pub(crate) async fn search(engine: &Engine, query: AuditQuery) -> Result<AdminRe
 }
 
 /// Oldest first, after a number; without one, the newest ones.
-pub(crate) async fn tail(engine: &Engine, tail: AuditTail) -> Result<AdminReply, Refusal> {
+pub(crate) async fn tail(engine: &Engine, tail: AuditTail) -> Result<AuditPage, Refusal> {
     let wanted = Wanted::new(&tail.filter)?;
     read(engine, move |reader| {
         let mut page = Found::new(page_size(tail.limit));
@@ -52,11 +52,16 @@ pub(crate) async fn tail(engine: &Engine, tail: AuditTail) -> Result<AdminReply,
     .await
 }
 
+/// Whether a record is that of a look such as following makes.
+pub(crate) fn is_look(entry: &serde_json::Value) -> bool {
+    entry.pointer("/detail/call").and_then(serde_json::Value::as_str) == Some("audit_tail")
+}
+
 /// Waits for what was pushed before, then reads on a thread that may wait for the disk.
 async fn read(
     engine: &Engine,
     work: impl FnOnce(&AuditReader) -> Result<AuditPage, AuditError> + Send + 'static,
-) -> Result<AdminReply, Refusal> {
+) -> Result<AuditPage, Refusal> {
     // A log that is not written any more can still be read.
     if let Err(cause) = engine.flush_audit().await {
         tracing::warn!(%cause, "the audit record may end early");
@@ -66,7 +71,7 @@ async fn read(
     let unreadable =
         |cause: String| Refusal::new(ErrorCode::Internal, format!("the audit record cannot be read: {cause}"));
     let page = task.map_err(|cause| unreadable(cause.to_string()))?;
-    page.map(AdminReply::Audit).map_err(|cause| unreadable(cause.to_string()))
+    page.map_err(|cause| unreadable(cause.to_string()))
 }
 
 /// What is looked for.

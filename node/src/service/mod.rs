@@ -28,6 +28,7 @@ use portcullis_wire::Role;
 use portcullis_wire::admin::{AdminReply, AdminRequest, Status};
 use serde_json::json;
 
+pub(crate) use crate::service::audit::is_look;
 use crate::service::caller::{may_call, role_of};
 use crate::service::question::{Asker, Depth};
 use crate::shell::Program;
@@ -78,10 +79,11 @@ impl Service {
     }
 
     async fn dispatch(&self, client: &Registration, request: AdminRequest) -> Result<AdminReply, Refusal> {
-        if request.needed_role() == Role::Auditor {
-            self.record_read(client, &request)?;
+        let is_going_on = matches!(&request, AdminRequest::AuditTail(tail) if tail.after.is_some());
+        if request.needed_role() == Role::Auditor && !is_going_on {
+            self.record_read(client, request.operation())?;
         }
-        let engine = &self.parts.engine;
+        let (engine, operation) = (&self.parts.engine, request.operation());
         match request {
             AdminRequest::Check(question) => self.ask(client, question, Depth::Check).await,
             AdminRequest::Explain(question) => self.ask(client, question, Depth::Explain).await,
@@ -92,8 +94,15 @@ impl Service {
             AdminRequest::EntityPut { entities } => changes::put(engine, client, entities).await,
             AdminRequest::Events { changes } => changes::events(engine, client, changes).await,
             AdminRequest::PolicyPush { set } => changes::push_policy(engine, client, set).await,
-            AdminRequest::AuditSearch(query) => audit::search(engine, query).await,
-            AdminRequest::AuditTail(tail) => audit::tail(engine, tail).await,
+            AdminRequest::AuditSearch(query) => audit::search(engine, query).await.map(AdminReply::Audit),
+            AdminRequest::AuditTail(tail) => {
+                let page = audit::tail(engine, tail).await?;
+                // Following would feed on itself: where it shows nothing new, it leaves nothing.
+                if is_going_on && page.entries.iter().any(|entry| !is_look(entry)) {
+                    self.record_read(client, operation)?;
+                }
+                Ok(AdminReply::Audit(page))
+            }
             reading => {
                 let service = self.clone();
                 // Long tables take their time.
@@ -159,8 +168,8 @@ impl Service {
     }
 
     /// Records a call that reads. One that cannot be recorded is not carried out.
-    fn record_read(&self, client: &Registration, request: &AdminRequest) -> Result<(), Refusal> {
-        self.parts.engine.record(&self.entry(EntryKind::Admin, client, request.operation()))
+    fn record_read(&self, client: &Registration, operation: &str) -> Result<(), Refusal> {
+        self.parts.engine.record(&self.entry(EntryKind::Admin, client, operation))
     }
 
     fn record_refused(&self, client: &Registration, operation: &str, refusal: &Refusal) {

@@ -32,6 +32,11 @@ impl Told<'_> {
         Some((&pass.principal, &pass.policies))
     }
 
+    /// Whether policy permits it to everybody who was asked about.
+    fn is_permitted_by_policy(&self) -> bool {
+        self.explanation.passes.iter().all(|pass| pass.outcome == PassOutcome::Permit)
+    }
+
     fn asked(&self) -> String {
         format!("`{}` on `{}`", self.question.action.id(), self.question.resource.shown())
     }
@@ -53,7 +58,8 @@ pub(crate) fn sentence(told: &Told<'_>) -> String {
         Reason::NotDelegated | Reason::GrantRevoked | Reason::GrantExpired | Reason::GrantCondition => {
             told.question.agents.last().map(|agent| {
                 let subject = told.question.subject.id();
-                format!("{}: `{}` for `{subject}`, {}", reason.words(), agent.id(), told.asked())
+                let also = if told.is_permitted_by_policy() { "" } else { "; and policy does not permit it either" };
+                format!("{}: `{}` for `{subject}`, {}{also}", reason.words(), agent.id(), told.asked())
             })
         }
         Reason::AgentRevoked => told.fallen_agent().map(|(agent, _)| format!("the agent `{}` was revoked", agent.id())),
@@ -172,7 +178,10 @@ pub(crate) fn fix(told: &Told<'_>, steps: &[DelegationStep], program: &Program) 
         }),
         Reason::AgentRevoked => told.fallen_agent().map(|(agent, _)| program.line(&["restore", "agent", agent.id()])),
         Reason::UserRevoked => Some(program.line(&["restore", "user", subject])),
-        Reason::NotDelegated | Reason::GrantRevoked | Reason::GrantExpired | Reason::GrantCondition => {
+        // A grant changes nothing where policy says no as well.
+        Reason::NotDelegated | Reason::GrantRevoked | Reason::GrantExpired | Reason::GrantCondition
+            if told.is_permitted_by_policy() =>
+        {
             grant_command(told, steps, program)
         }
         _ => None,

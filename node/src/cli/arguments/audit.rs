@@ -16,7 +16,7 @@ pub(crate) enum AuditCommand {
         #[arg(long, short)]
         follow: bool,
         /// How many to begin with
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        #[arg(long, short = 'n', alias = "limit", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
         lines: u32,
     },
     /// Records that match, newest first

@@ -72,7 +72,7 @@ pub(crate) enum GrantCommand {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct IssueOrder {
-    /// User, or group, for whom the agent acts
+    /// User for whom the agent acts, `ada`; or a group of them, `Group::staff`
     #[arg(long = "for", value_name = "USER", value_parser = names::user)]
     pub(crate) subject: EntityUid,
     /// Agent that may act
@@ -124,8 +124,11 @@ pub(crate) enum SessionCommand {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum EntityCommand {
-    /// Store entities whole, from a JSON file with one or a list; `-` is stdin
-    Put { file: PathBuf },
+    /// Store entities from a JSON file with one or a list, each in place of all that was stored of it; `-` is stdin
+    Put {
+        /// `{"uid": "Channel::x", "parents": [...], "attributes": {"name": {"value": 1}}}`, or a list of such
+        file: PathBuf,
+    },
     /// List entities
     List {
         /// Only those of this type

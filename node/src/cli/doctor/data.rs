@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Finding;
+use super::{Finding, counted};
 
 /// Looks at a data folder, which need not exist yet.
 pub(super) fn check(data_dir: &Path) -> Vec<Finding> {
@@ -40,7 +40,10 @@ fn secrets(data_dir: &Path) -> Finding {
         |path: &&PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     let exposed: Vec<&PathBuf> = found.iter().filter(is_exposed).collect();
     if exposed.is_empty() {
-        return Finding::pass(CHECK, format!("{} keys and credentials are their owner's alone", found.len()));
+        return Finding::pass(
+            CHECK,
+            format!("{} are their owner's alone", counted(found.len(), "key or credential", "keys and credentials")),
+        );
     }
     let names: Vec<String> = exposed.iter().map(|path| quoted(path)).collect();
     Finding::fail(CHECK, format!("others may use {}", names.join(", ")), format!("chmod 600 {}", names.join(" ")))

@@ -2,9 +2,9 @@
 
 use portcullis_client::admin::{AdminReply, AdminRequest, Status};
 
-use super::Finding;
+use super::{Finding, counted};
 use crate::cli::arguments::Global;
-use crate::cli::connection::{Connection, unexpected};
+use crate::cli::connection::{Connection, start_line, unexpected};
 use crate::cli::healthcheck;
 use crate::node::NodeRecord;
 use crate::output::Failure;
@@ -12,7 +12,7 @@ use crate::output::Failure;
 /// Asks the node that runs on the data folder, or the one that `--client` names.
 pub(super) fn check(global: &Global, record: Option<&NodeRecord>) -> Vec<Finding> {
     if record.is_none() && global.client.is_none() {
-        let start = global.program().line(&["dev"]);
+        let start = start_line(global);
         let detail = format!("no node runs on `{}`", global.data_dir().display());
         return vec![Finding::warn("node", detail, format!("start one: `{start}`"))];
     }
@@ -53,8 +53,13 @@ fn status(global: &Global) -> Result<Status, Failure> {
 
 fn reached(status: &Status) -> Finding {
     let detail = format!(
-        "`{}` at revision {}: {} policies, {} entities, {} grants, {} sessions",
-        status.node, status.revision, status.policies, status.entities, status.grants, status.sessions
+        "`{}` at revision {}: {}, {}, {}, {}",
+        status.node,
+        status.revision,
+        counted(status.policies, "policy", "policies"),
+        counted(status.entities, "entity", "entities"),
+        counted(status.grants, "grant", "grants"),
+        counted(status.sessions, "session", "sessions"),
     );
     match status.policy {
         Some(_) => Finding::pass("node over quic", detail),
