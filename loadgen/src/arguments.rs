@@ -88,7 +88,7 @@ pub(crate) struct Settings {
     /// A running node, for example 127.0.0.1:7443. It must hold the sample organisation.
     #[arg(long, requires = "client")]
     pub(crate) addr: Option<String>,
-    /// Its `client.toml`.
+    /// Its `client.toml`. Revocations go by the `operator.toml` beside it, where there is one.
     #[arg(long, requires = "addr")]
     pub(crate) client: Option<PathBuf>,
     /// Where results always go, instead of `target/portcullis` in the workspace.

@@ -18,8 +18,17 @@ use crate::error::LoadError;
 pub(crate) struct Ready {
     /// Where it listens.
     pub(crate) address: String,
-    /// Median time of one decision in the child's process, where it is a node without audit.
-    pub(crate) evaluation_p50_ns: Option<u64>,
+    /// What one decision takes inside, where it is a node without audit.
+    pub(crate) evaluation: Option<Evaluation>,
+}
+
+/// Median time of one decision in the node's process, on a thread that does nothing else.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Evaluation {
+    /// One call after the other: everything is in the caches.
+    pub(crate) p50_ns: u64,
+    /// Each call after a sleep, as a worker makes it that has one request in flight.
+    pub(crate) spaced_p50_ns: u64,
 }
 
 /// This program, run again as something to measure. It ends when this is dropped.

@@ -37,9 +37,11 @@ impl Target {
             let organisation = Some(Organisation::new(shape));
             return Ok(Self { process: Some(process), platform, operator, organisation });
         };
-        let mut client = options(file)?;
-        client.address.clone_from(address);
-        Ok(Self { process: None, platform: client.clone(), operator: client, organisation: None })
+        let (mut platform, beside) = (options(file)?, file.with_file_name(OPERATOR_FILE));
+        let mut operator = if beside.is_file() { options(&beside)? } else { platform.clone() };
+        platform.address.clone_from(address);
+        operator.address.clone_from(address);
+        Ok(Self { process: None, platform, operator, organisation: None })
     }
 
     /// What to ask, in `sessions` sessions.

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 const START: [&str; 5] = ["dev", "--quic", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
 pub(crate) fn program(folder: &Path) -> Program {
-    Program::new(Path::new(env!("CARGO_BIN_EXE_node-under-test")), folder)
+    // A node prints the path it really runs from.
+    Program::new(&Path::new(env!("CARGO_BIN_EXE_node-under-test")).canonicalize().unwrap(), folder)
 }
 
 pub(crate) fn start(program: &Program) -> NodeProcess {

@@ -5,7 +5,8 @@ use std::path::Path;
 use portcullis_tests::process::Program;
 
 fn program(folder: &Path) -> Program {
-    Program::new(Path::new(env!("CARGO_BIN_EXE_node-under-test")), folder)
+    // A node prints the path it really runs from.
+    Program::new(&Path::new(env!("CARGO_BIN_EXE_node-under-test")).canonicalize().unwrap(), folder)
 }
 
 #[test]

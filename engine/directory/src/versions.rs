@@ -30,7 +30,7 @@ impl<T: Clone> Versions<T> {
     /// The value as of `at`; `Ok(None)` if there was none yet, `Err` if both versions are newer.
     ///
     /// # Errors
-    /// [`Late`] when the reader must load the effective revision anew.
+    /// `Late` when the reader must load the effective revision anew.
     pub fn at(&self, at: u64) -> Result<Option<&T>, Late> {
         if self.stamp <= at {
             return Ok(Some(&self.value));

@@ -8,13 +8,12 @@ use crate::sessions::{SessionSlot, SessionState};
 /// The first reason why a session may do nothing at all; `None` if it is alive.
 ///
 /// The order is the session itself, then its subject, the subject's sponsor, and the chain from the
-/// outermost agent inwards.
+/// outermost agent inwards; last, whether the grant it rested on was taken away for good.
 pub(crate) fn first_dead(view: &WorldView<'_>, session: &SessionSlot, now: Timestamp) -> Option<Reason> {
     match session.state {
-        SessionState::Live => {}
+        SessionState::Live | SessionState::Ungranted => {}
         SessionState::Closed => return Some(Reason::SessionEnded),
         SessionState::Revoked => return Some(Reason::SessionRevoked),
-        SessionState::Ungranted => return Some(Reason::GrantRevoked),
     }
     if session.expires <= now {
         return Some(Reason::SessionExpired);
@@ -25,6 +24,7 @@ pub(crate) fn first_dead(view: &WorldView<'_>, session: &SessionSlot, now: Times
     user(view, session)
         .or_else(|| sponsor(view, session))
         .or_else(|| session.agents().find_map(|agent| self::agent(view, agent, session.born_at)))
+        .or_else(|| (session.state == SessionState::Ungranted).then_some(Reason::GrantRevoked))
 }
 
 fn user(view: &WorldView<'_>, session: &SessionSlot) -> Option<Reason> {

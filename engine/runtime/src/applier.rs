@@ -9,7 +9,7 @@
 //! effect is in the world *and* every worker has passed a batch boundary since: a batch may have loaded
 //! the world before and read the table after.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_audit::{Audit, Entry, EntryKind, PushError};
 use portcullis_cells::Mark;
-use portcullis_directory::{Ended, FoldError, FoldReport, Folder, Quarantined, Versions};
+use portcullis_directory::{Ended, FoldError, FoldReport, Folder, Quarantined, Versions, WorldView};
 use portcullis_log::Committed;
 use portcullis_model::{Change, ErrorCode, Event, Refusal, Revision, SetHash};
 use portcullis_policy::{CompileOptions, Snapshot, compile, compile_condition};
@@ -181,30 +181,37 @@ impl Applier {
     /// later revives none of them. Decisions deny them already, by the grant itself.
     fn end_ungranted(&self, report: &FoldReport) {
         let shared = &self.shared;
-        for (_, ended) in &report.ended {
-            let Ended::Grant(id) = ended else { continue };
-            let Some(body) = shared.world.find_grant(*id).and_then(|grant| shared.world.grant(grant)) else { continue };
-            let (view, now) = (shared.world.view(), shared.clock.now());
-            let rests_on = |slot: &SessionSlot| slot.agents().any(|agent| agent == body.agent);
-            let mut over = Vec::new();
-            let mut look = |handle, slot: &SessionSlot| {
-                if rests_on(slot) && matches!(search(&view, slot, now, &mut |_, _| Ok(())), Coverage::Missed(_)) {
-                    over.push(handle);
+        let body = |ended: &Ended| match ended {
+            Ended::Grant(id) => shared.world.find_grant(*id).and_then(|grant| shared.world.grant(grant)),
+            _ => None,
+        };
+        let bodies: Vec<_> = report.ended.iter().filter_map(|(_, ended)| body(ended)).collect();
+        let Some(first) = bodies.first() else { return };
+        let agents: HashSet<_> = bodies.iter().map(|body| body.agent).collect();
+        let now = shared.clock.now();
+        let mut over = Vec::new();
+        let mut look = |handle, slot: &SessionSlot| {
+            let is_covered =
+                |view: &WorldView<'_>| matches!(search(view, slot, now, &mut |_, _| Ok(())), Coverage::Covered(_));
+            // Not known is not over: the next decision looks for a path anyway.
+            let concerned = slot.state == SessionState::Live && slot.agents().any(|agent| agents.contains(&agent));
+            if concerned && !shared.read(is_covered).unwrap_or(true) {
+                over.push(handle);
+            }
+        };
+        // One pass over all sessions, or over those of the one user that all the grants are of.
+        let own = shared.sessions.of_subject(first.subject);
+        if own.is_empty() || bodies.iter().any(|body| body.subject != first.subject) {
+            shared.sessions.each(look);
+        } else {
+            for handle in own {
+                if let Some(slot) = shared.sessions.read(handle) {
+                    look(handle, &slot);
                 }
-            };
-            let own = shared.sessions.of_subject(body.subject);
-            if own.is_empty() {
-                shared.sessions.each(look);
-            } else {
-                own.into_iter().for_each(|handle| {
-                    if let Some(slot) = shared.sessions.read(handle) {
-                        look(handle, &slot);
-                    }
-                });
             }
-            for handle in over {
-                shared.sessions.end(handle, SessionState::Ungranted);
-            }
+        }
+        for handle in over {
+            shared.sessions.end(handle, SessionState::Ungranted);
         }
     }
 
@@ -216,7 +223,6 @@ impl Applier {
                 self.clearing.push_back((self.shared.boundary.mark(), event.id.to_words()));
             }
         }
-        self.end_ungranted(report);
         self.shared.counters.folded.fetch_add(u64::try_from(events.len()).unwrap_or(0), Ordering::Relaxed);
         self.shared.effective.send_replace(seq);
         let notices: Vec<_> =
@@ -225,6 +231,7 @@ impl Applier {
             self.actors.ended(&report.ended);
             self.shared.ended.push(notices);
         }
+        self.end_ungranted(report);
         self.audit(events);
         self.quarantine(&report.quarantined);
     }

@@ -199,11 +199,14 @@ impl Decider {
     /// Applies the deny table, which is read last.
     fn restrict(&self, session: &SessionSlot, judgement: &mut Judgement) {
         let mut found = None;
-        let torn = self.shared.deny.any(|entry| {
-            found = restriction::denies(entry, session, judgement.path.as_ref());
+        let view = self.shared.world.view();
+        let sponsor = view.sponsor(session.subject);
+        let denied = self.shared.deny.any(|entry| {
+            found = restriction::denies(entry, session, sponsor, judgement.path.as_ref());
             found.is_some()
         });
-        if torn {
+        // A sponsor that cannot be read may be the one that is restricted.
+        if denied || view.is_late() {
             judgement.verdict = Verdict::Deny;
             judgement.reason = found.unwrap_or(Reason::EverythingRevoked);
             judgement.policies.clear();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_audit::{Audit, Entry, EntryKind};
 use portcullis_cells::Handle;
-use portcullis_directory::{Earlier, EntityPage, Folder, GrantState};
+use portcullis_directory::{Earlier, EntityPage, Folder, GrantState, WorldView};
 use portcullis_model::limits::{CHAIN_MAX, SESSION_LIFE_MAX, TOMBSTONES_MAX};
 use portcullis_model::{
     Change, EntityIndex, EntityRecord, EntityUid, EntityView, ErrorCode, GrantRecord, Origin, Reason, Refusal,
@@ -177,27 +177,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open_session`].
     pub fn open_proven(&self, terms: &SessionTerms, issued: &Issued, client: &str) -> Result<OpenedSession, OpenError> {
-        let principals = std::iter::once(&terms.subject).chain(&terms.agents);
-        let credentials = std::iter::once(&issued.subject).chain(&issued.agents);
-        let view = self.shared().world.view();
-        let stale = |(uid, issued): &(&EntityUid, &Timestamp)| {
-            let ended = view.find(uid).map(|entity| view.credentials_after(entity)).unwrap_or_default();
-            ended != Timestamp::default() && **issued <= ended.plus(CREDENTIAL_SKEW)
-        };
         if issued.agents.len() != terms.agents.len() {
             return Err(Refusal::new(ErrorCode::Internal, "a chain with another number of credentials").into());
         }
-        match principals.zip(credentials).find(stale) {
-            None => self.open_session(terms, client),
-            Some((uid, _)) => {
-                let entity = view.find(uid).map(|entity| view.entity(entity));
-                let killed_by = entity.map_or(Standing::Deactivated, |cell| cell.standing.max(cell.killed_by));
-                let reason = if *uid == terms.subject { of_user(killed_by) } else { of_agent(killed_by) };
-                let (slot, _) = self.slot_of(terms, client)?;
-                self.record_open(terms, client, &slot, Some(reason))?;
-                Err(OpenError::Denied(reason))
-            }
-        }
+        let Some(reason) = self.shared().read(|view| stale_credential(view, terms, issued))? else {
+            return self.open_session(terms, client);
+        };
+        let slot = self.slot_at(terms, client, new_session_id(), self.effective().seq)?;
+        self.record_open(terms, client, &slot, Some(reason))?;
+        Err(OpenError::Denied(reason))
     }
 
     /// A slot of its own for asking one question, alive or not, held by nobody else.
@@ -210,9 +198,8 @@ impl Engine {
     }
 
     fn slot_of(&self, terms: &SessionTerms, client: &str) -> Result<(SessionSlot, Option<Reason>), Refusal> {
-        let id = SessionId::from_bytes(*uuid::Uuid::now_v7().as_bytes());
-        let slot = self.slot_at(terms, client, id, self.effective().seq)?;
-        Ok((slot, self.why_dead(&slot, self.shared().clock.now())))
+        let slot = self.slot_at(terms, client, new_session_id(), self.effective().seq)?;
+        Ok((slot, self.why_dead(&slot, self.shared().clock.now())?))
     }
 
     /// A slot for terms; names that nothing is stored under get a number that nothing has.
@@ -235,22 +222,14 @@ impl Engine {
     }
 
     /// Why a session would do nothing: dead, or without any grant.
-    pub(crate) fn why_dead(&self, slot: &SessionSlot, now: Timestamp) -> Option<Reason> {
-        let dead = first_dead(&self.shared().world.view(), slot, now);
-        dead.or_else(|| self.without_grant(slot, now))
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] if the world could not be read.
+    pub(crate) fn why_dead(&self, slot: &SessionSlot, now: Timestamp) -> Result<Option<Reason>, Refusal> {
+        self.shared().read(|view| first_dead(view, slot, now).or_else(|| without_grant(view, slot, now)))
     }
 
-    /// Why a chain has no grant at all; `None` if it has one, or there is no chain.
-    fn without_grant(&self, slot: &SessionSlot, now: Timestamp) -> Option<Reason> {
-        slot.agents().next()?;
-        match search(&self.shared().world.view(), slot, now, &mut |_, _| Ok(())) {
-            Coverage::Covered(_) => None,
-            // Grants that only begin later keep the session closed until then.
-            Coverage::Missed(miss) => Some(Miss::reason(miss)),
-        }
-    }
-
-    fn record_open(
+    pub(crate) fn record_open(
         &self,
         terms: &SessionTerms,
         client: &str,
@@ -287,9 +266,15 @@ impl Engine {
         }
     }
 
-    /// Closes a session: its handle is stale from now on. Nothing is logged, because no token of it exists.
+    /// Takes a session away from this node: its handle is stale from now on. A token of it may resume
+    /// it; [`Engine::end_session`] ends it for good.
     pub fn close_session(&self, handle: Handle) -> bool {
-        let Some(slot) = self.shared().sessions.remove(handle) else { return false };
+        self.take_session(handle).is_some()
+    }
+
+    /// Removes a session and records that; returns what it was.
+    pub(crate) fn take_session(&self, handle: Handle) -> Option<SessionSlot> {
+        let slot = self.shared().sessions.remove(handle)?;
         if self.inner.audit_mode != AuditMode::Off {
             let entry = Entry {
                 session: Some(slot.id),
@@ -300,7 +285,7 @@ impl Engine {
             // A full queue is counted by the audit room; the session is closed either way.
             let _ = self.record(&entry);
         }
-        true
+        Some(slot)
     }
 
     /// Issues a grant or delegation.
@@ -498,4 +483,32 @@ impl Engine {
     pub(crate) fn with_folder<T>(&self, ask: impl FnOnce(&Folder) -> T) -> Option<T> {
         self.shared().folder.lock().ok().map(|folder| ask(&folder))
     }
+}
+
+/// Why a chain has no grant at all; `None` if it has one, or there is no chain. Grants that only begin
+/// later keep the session closed until then.
+fn without_grant(view: &WorldView<'_>, slot: &SessionSlot, now: Timestamp) -> Option<Reason> {
+    slot.agents().next()?;
+    match search(view, slot, now, &mut |_, _| Ok(())) {
+        Coverage::Covered(_) => None,
+        Coverage::Missed(miss) => Some(Miss::reason(miss)),
+    }
+}
+
+/// The first principal whose credential was issued before its credentials were ended, as a reason.
+fn stale_credential(view: &WorldView<'_>, terms: &SessionTerms, issued: &Issued) -> Option<Reason> {
+    let killed_by = |uid: &EntityUid, issued: Timestamp| {
+        let entity = view.find(uid)?;
+        let ended = view.credentials_after(entity);
+        let cell = view.entity(entity);
+        let is_stale = ended != Timestamp::default() && issued <= ended.plus(CREDENTIAL_SKEW);
+        is_stale.then_some(cell.standing.max(cell.killed_by))
+    };
+    let subject = killed_by(&terms.subject, issued.subject).map(of_user);
+    let mut agents = terms.agents.iter().zip(&issued.agents);
+    subject.or_else(|| agents.find_map(|(uid, issued)| killed_by(uid, *issued).map(of_agent)))
+}
+
+fn new_session_id() -> SessionId {
+    SessionId::from_bytes(*uuid::Uuid::now_v7().as_bytes())
 }

@@ -39,14 +39,21 @@ pub(crate) fn names(world: &World, entry: &DenyEntry, scope: &RevokeScope) -> bo
 }
 
 /// Why an entry denies a session that decided over `path`; `None` if it is about others. An entry of
-/// a kind that nobody sets denies.
-pub(crate) fn denies(entry: &DenyEntry, session: &SessionSlot, path: Option<&Path>) -> Option<Reason> {
+/// a kind that nobody sets denies. A user or agent is restricted wherever the session names it: as
+/// subject, as the subject's sponsor, or in the chain.
+pub(crate) fn denies(
+    entry: &DenyEntry,
+    session: &SessionSlot,
+    sponsor: Option<EntityIndex>,
+    path: Option<&Path>,
+) -> Option<Reason> {
     let [low, _] = entry.target;
     let is = |entity: EntityIndex| u64::from(entity.number()) == low;
     match entry.kind {
         KIND_SESSION => (session.id.to_words() == entry.target).then_some(Reason::SessionRevoked),
-        KIND_SUBJECT => is(session.subject).then_some(Reason::UserRevoked),
-        KIND_AGENT => session.agents().any(is).then_some(Reason::AgentRevoked),
+        KIND_SUBJECT | KIND_AGENT if is(session.subject) => Some(Reason::UserRevoked),
+        KIND_SUBJECT | KIND_AGENT if sponsor.is_some_and(is) => Some(Reason::SponsorInactive),
+        KIND_SUBJECT | KIND_AGENT => session.agents().any(is).then_some(Reason::AgentRevoked),
         KIND_GRANT => {
             let grant = u32::try_from(low).map(GrantIndex::new);
             let on_path = path.is_some_and(|path| grant.is_ok_and(|grant| path.contains(grant)));

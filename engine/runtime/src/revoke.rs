@@ -20,6 +20,8 @@ const CHANGE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// every few tens of microseconds; an inline step takes at most 200.
 const BOUNDARY_POLL: Duration = Duration::from_micros(50);
 
+/// Longest that a decider may be inside one batch; a batch takes well under a millisecond.
+const BOUNDARY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest that a restoration waits for the early restriction it lifts: many times what a batch takes.
 const CLEAR_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -28,7 +30,7 @@ const CLEAR_WAIT_MAX: Duration = Duration::from_secs(1);
 pub struct Revoked {
     /// Its place in the log.
     pub revision: Revision,
-    /// Live sessions of this node that it ended.
+    /// Sessions of this node that name what was withdrawn, those that were dead already among them.
     pub sessions: u64,
     /// From the call to the acknowledgement.
     pub elapsed: Duration,
@@ -72,7 +74,7 @@ impl Engine {
         if !early {
             self.wait_effective(revision).await?;
         }
-        self.wait_boundary().await;
+        self.wait_boundary(revision).await?;
         if scope == RevokeScope::Everything {
             // Sessions opened from now on are not meant: its entry has to be gone before they ask.
             self.wait_effective(revision).await?;
@@ -103,12 +105,20 @@ impl Engine {
     }
 
     /// Until every worker that was deciding has begun another batch or gone idle.
-    async fn wait_boundary(&self) {
+    async fn wait_boundary(&self, revision: Revision) -> Result<(), Refusal> {
         let boundary = &self.shared().boundary;
         let mark = boundary.mark();
+        let deadline = Instant::now() + BOUNDARY_WAIT_MAX;
         while !boundary.passed(&mark) {
+            if Instant::now() >= deadline {
+                tracing::error!(%revision, "a decider does not end its batch: a revocation is committed, not enforced");
+                let message =
+                    format!("the revocation is committed at {revision}, but a decider does not end its batch");
+                return Err(Refusal::new(ErrorCode::Internal, message));
+            }
             tokio::time::sleep(BOUNDARY_POLL).await;
         }
+        Ok(())
     }
 
     /// Until no early restriction of a user or agent is left whose effect the world has. Gives up after

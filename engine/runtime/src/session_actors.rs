@@ -247,7 +247,8 @@ fn ended_reason(shared: &Shared, id: SessionId) -> Option<Reason> {
     let Some(slot) = shared.sessions.find(id).and_then(|handle| shared.sessions.read(handle)) else {
         return Some(Reason::SessionEnded);
     };
-    first_dead(&shared.world.view(), &slot, shared.clock.now())
+    // Not known is not ended: the next look tells.
+    shared.read(|view| first_dead(view, &slot, shared.clock.now())).unwrap_or(None)
 }
 
 /// What the supervisor of session actors is asked: nothing.

@@ -188,7 +188,10 @@ impl Sessions {
         let handle = self.slots.claim(SessionSlot { place, ..slot }.to_words())?;
         list.push(handle);
         drop(list);
-        self.by_id.insert(slot.id, handle);
+        if let Some(replaced) = self.by_id.insert(slot.id, handle) {
+            // Two resumptions of one session at once: one of them stays, and it is the one that is found.
+            self.remove(replaced);
+        }
         self.opened.fetch_add(1, Ordering::Relaxed);
         Some(handle)
     }
@@ -235,7 +238,8 @@ impl Sessions {
         self.slots.release(handle);
         drop(list);
         self.by_subject.remove_if(&subject, |_, list| list.is_empty());
-        self.by_id.remove(&slot.id);
+        // A resumed session has another handle under the same id, which stays.
+        self.by_id.remove_if(&slot.id, |_, current| *current == handle);
         Some(slot)
     }
 
@@ -345,6 +349,17 @@ mod tests {
         let again = sessions.insert(slot(9, 2)).unwrap();
         assert_ne!(again, handles[1]);
         assert!(sessions.read(handles[1]).is_none());
+    }
+
+    #[test]
+    fn of_two_sessions_of_one_id_only_the_one_that_is_found_lives() {
+        let sessions = Sessions::new(10);
+        let (first, second) = (sessions.insert(slot(1, 2)).unwrap(), sessions.insert(slot(1, 2)).unwrap());
+        assert!(sessions.read(first).is_none());
+        assert_eq!(sessions.find(SessionId::from_bytes([1; 16])), Some(second));
+        assert!(sessions.remove(first).is_none(), "a connection that is lost late takes nothing along");
+        assert_eq!(sessions.find(SessionId::from_bytes([1; 16])), Some(second));
+        assert_eq!((sessions.count_of(EntityIndex::new(2)), sessions.occupied()), (1, 1));
     }
 
     #[test]

@@ -72,6 +72,22 @@ impl Shared {
         }
     }
 
+    /// Asks one view of the world, again on a newer one if it came too late for some answer.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] when the world changed too fast: nothing may be concluded then.
+    pub(crate) fn read<T>(&self, ask: impl Fn(&WorldView<'_>) -> T) -> Result<T, Refusal> {
+        for _ in 0..READS_MAX {
+            let view = self.world.view();
+            let answer = ask(&view);
+            if !view.is_late() {
+                return Ok(answer);
+            }
+            std::thread::yield_now();
+        }
+        Err(Refusal::new(ErrorCode::Overloaded, "the world changed faster than it could be read"))
+    }
+
     /// The policy set that was in force at the view's revision.
     pub(crate) fn in_force(&self, view: &WorldView<'_>) -> Result<Arc<InForce>, Refusal> {
         let none = || Refusal::new(ErrorCode::NoPolicy, "no policy set is in force");
@@ -102,6 +118,9 @@ impl Shared {
         self.deny.changes().wrapping_add(self.restricted.load(Ordering::SeqCst))
     }
 }
+
+/// How often a question off the decision way starts again on a newer world before it gives up.
+const READS_MAX: u32 = 64;
 
 /// Why a node decides nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,8 @@ impl Engine {
         let unknown = || Refusal::of_field(ErrorCode::UnknownHandle, "session", "no such session is open here");
         let now = shared.clock.now();
         let slot = shared.sessions.read(handle).ok_or_else(unknown)?;
-        let view = shared.world.view();
-        if let Some(reason) = first_dead(&view, &slot, now) {
+        let (dead, opener) = shared.read(|view| (first_dead(view, &slot, now), view.revision()))?;
+        if let Some(reason) = dead {
             return Err(Refusal::new(ErrorCode::NotPermitted, reason.code()));
         }
         let session = self.session(handle).ok_or_else(unknown)?;
@@ -41,8 +41,8 @@ impl Engine {
             subject: session.subject,
             agents: session.agents,
             ancestors: Vec::new(),
-            born_at: Revision::new(view.revision().epoch, slot.born_at),
-            opener: view.revision(),
+            born_at: Revision::new(opener.epoch, slot.born_at),
+            opener,
             session_expires: slot.expires,
             client: session.client,
         };
@@ -66,13 +66,10 @@ impl Engine {
         let tokens = shared.tokens.as_ref().ok_or_else(refused)?;
         let verified = tokens.verify(token, now).map_err(|_| refused())?;
         let claims = verified.claims();
-        let view = shared.world.view();
+        let seen = shared.world.effective();
         // A node that has seen less than the opener cannot know what ended since.
-        if claims.client != client || !view.revision().covers(claims.opener) || !claims.opener.covers(claims.born_at) {
+        if claims.client != client || !seen.covers(claims.opener) || !claims.opener.covers(claims.born_at) {
             return Err(refused().into());
-        }
-        if shared.sessions.is_buried(claims.session) {
-            return Err(OpenError::Denied(Reason::SessionRevoked));
         }
         let terms = SessionTerms {
             subject: claims.subject.clone(),
@@ -80,18 +77,35 @@ impl Engine {
             expires: claims.session_expires,
         };
         let slot = self.slot_at(&terms, client, claims.session, claims.born_at.seq)?;
-        if let Some(reason) = self.why_dead(&slot, now) {
+        if let Some(reason) = self.why_ended(&slot, now)? {
+            self.record_open(&terms, client, &slot, Some(reason))?;
             return Err(OpenError::Denied(reason));
         }
-        self.take_over(slot).map_err(OpenError::Refused)
+        let opened = self.take_over(slot)?;
+        if let Err(refusal) = self.record_open(&terms, client, &slot, None) {
+            shared.sessions.remove(opened.handle);
+            return Err(refusal.into());
+        }
+        Ok(opened)
+    }
+
+    /// Why a session of a token is over; `None` if it may go on.
+    fn why_ended(&self, slot: &SessionSlot, now: Timestamp) -> Result<Option<Reason>, Refusal> {
+        let sessions = &self.shared().sessions;
+        if sessions.is_buried(slot.id) {
+            return Ok(Some(Reason::SessionRevoked));
+        }
+        match sessions.find(slot.id).and_then(|handle| sessions.read(handle)).map(|old| old.state) {
+            Some(SessionState::Revoked) => Ok(Some(Reason::SessionRevoked)),
+            Some(SessionState::Closed) => Ok(Some(Reason::SessionEnded)),
+            Some(SessionState::Ungranted) => Ok(Some(Reason::GrantRevoked)),
+            Some(SessionState::Live) | None => self.why_dead(slot, now),
+        }
     }
 
     /// Puts a resumed session in the place of the one its lost connection left behind.
     fn take_over(&self, slot: SessionSlot) -> Result<OpenedSession, Refusal> {
         let sessions = &self.shared().sessions;
-        if let Some(old) = sessions.find(slot.id) {
-            sessions.remove(old);
-        }
         let full = || Refusal::new(ErrorCode::Overloaded, "the node holds as many sessions as it may");
         let handle = sessions.insert(slot).ok_or_else(full)?;
         sessions.mark_tokened(handle);
@@ -110,14 +124,14 @@ impl Engine {
     /// # Errors
     /// What makes the log unable to take the event; the session is closed on this node all the same.
     pub async fn end_session(&self, handle: Handle, by: Origin) -> Result<bool, Refusal> {
-        let Some(slot) = self.shared().sessions.read(handle) else { return Ok(false) };
-        let closed = self.close_session(handle);
+        // What was removed tells whether a token exists: one issued meanwhile is known by then.
+        let Some(slot) = self.take_session(handle) else { return Ok(false) };
         if slot.tokened() {
             let until = self.shared().clock.now().plus(TOKEN_LIFE_MAX);
             self.shared().sessions.bury(slot.id, until);
             self.revoke(RevokeScope::Session { id: slot.id, until }, by).await?;
         }
-        Ok(closed)
+        Ok(true)
     }
 
     /// Whether closing a session takes an event.

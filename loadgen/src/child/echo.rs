@@ -33,7 +33,7 @@ pub(super) async fn start(settings: &EchoSettings) -> Result<RunningEcho, LoadEr
 
 impl Running for RunningEcho {
     fn ready(&self) -> Ready {
-        Ready { address: self.address.to_string(), evaluation_p50_ns: None }
+        Ready { address: self.address.to_string(), evaluation: None }
     }
 
     async fn stop(self) {

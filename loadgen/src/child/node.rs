@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use portcullis::node::{Clients, Mode, Node, NodeSettings};
 use portcullis_benches::{Organisation, Shape, load};
+use portcullis_cells::Handle;
 use portcullis_identity::{Asserts, Role};
+use portcullis_model::Request;
 use portcullis_model::limits::SESSIONS_MAX;
 use portcullis_runtime::{AuditMode, Detail, Engine};
 use rustls::pki_types::CertificateDer;
@@ -15,16 +17,18 @@ use super::Running;
 use super::credentials::{OPERATOR_FILE, PLATFORM_FILE, Pki};
 use crate::arguments::ChildSettings;
 use crate::error::LoadError;
-use crate::process::Ready;
+use crate::process::{Evaluation, Ready};
 
 /// Calls of which the evaluation's median is taken.
 const EVALUATIONS: usize = 20_000;
+/// Sleep before each of the spaced ones.
+const SPACE: Duration = Duration::from_micros(20);
 /// Longest that they take.
 const EVALUATION_TIME_MAX: Duration = Duration::from_millis(500);
 
 pub(super) struct RunningNode {
     node: Node,
-    evaluation_p50_ns: Option<u64>,
+    evaluation: Option<Evaluation>,
 }
 
 /// Starts a node whose clients are a platform, which may name every user and agent, and an operator.
@@ -53,36 +57,46 @@ pub(super) async fn start(settings: &ChildSettings) -> Result<RunningNode, LoadE
     load(node.engine(), &organisation).await?;
     pki.write_client(PLATFORM_FILE, node.quic(), "platform")?;
     pki.write_client(OPERATOR_FILE, node.quic(), "operator")?;
-    let evaluation_p50_ns = match settings.audit.mode() {
+    let evaluation = match settings.audit.mode() {
         AuditMode::Off => Some(evaluation(node.engine(), &organisation)?),
         _ => None,
     };
-    Ok(RunningNode { node, evaluation_p50_ns })
+    Ok(RunningNode { node, evaluation })
 }
 
-/// Median time of one decision on a thread of this process, as a worker makes it.
-fn evaluation(engine: &Engine, organisation: &Organisation) -> Result<u64, LoadError> {
-    let mut decider = engine.decider()?;
+/// What one decision takes on a thread of this process.
+fn evaluation(engine: &Engine, organisation: &Organisation) -> Result<Evaluation, LoadError> {
     let mut handles = Vec::new();
     for number in 0..organisation.shape().users.min(1_000) {
         let opened = engine.open_session(&organisation.session(number), "evaluation");
         handles.push(opened.map_err(|cause| failed(cause.to_string()))?.handle);
     }
     let requests: Vec<_> = (0..1_000).map(|number| organisation.request(number)).collect();
+    let p50_ns = median_ns(engine, &handles, &requests, Duration::ZERO)?;
+    let spaced_p50_ns = median_ns(engine, &handles, &requests, SPACE)?;
+    for handle in handles {
+        engine.close_session(handle);
+    }
+    Ok(Evaluation { p50_ns, spaced_p50_ns })
+}
+
+/// Median time of one decision, each after a sleep of `space`.
+fn median_ns(engine: &Engine, handles: &[Handle], requests: &[Request], space: Duration) -> Result<u64, LoadError> {
+    let mut decider = engine.decider()?;
     let mut spans = Vec::with_capacity(EVALUATIONS);
     let began = Instant::now();
     for (number, handle) in handles.iter().cycle().take(EVALUATIONS).enumerate() {
+        if !space.is_zero() {
+            std::thread::sleep(space);
+        }
         decider.begin();
         let asked = Instant::now();
         let _ = decider.decide(*handle, &requests[number % requests.len()], Detail::Brief)?;
         spans.push(asked.elapsed());
+        decider.idle();
         if began.elapsed() > EVALUATION_TIME_MAX {
             break;
         }
-    }
-    decider.idle();
-    for handle in handles {
-        engine.close_session(handle);
     }
     spans.sort_unstable();
     let median = spans.get(spans.len() / 2).copied().unwrap_or_default();
@@ -95,7 +109,7 @@ fn failed(problem: String) -> LoadError {
 
 impl Running for RunningNode {
     fn ready(&self) -> Ready {
-        Ready { address: self.node.quic().to_string(), evaluation_p50_ns: self.evaluation_p50_ns }
+        Ready { address: self.node.quic().to_string(), evaluation: self.evaluation }
     }
 
     async fn stop(self) {

@@ -4,6 +4,7 @@
 //! was sent after it. Probes ask in sessions of the revoked user all the time, other users' decisions go
 //! on beside them, and every connection's push stream is read.
 
+mod findings;
 mod rounds;
 mod sessions;
 
@@ -12,7 +13,8 @@ use std::time::Duration;
 use portcullis_model::EntityUid;
 use serde_json::json;
 
-use self::rounds::{Findings, Round, Storm};
+use self::findings::{Findings, Headline};
+use self::rounds::{Round, Storm};
 use super::progress::{bar, step};
 use crate::arguments::{Audit, RevokeSettings};
 use crate::error::LoadError;
@@ -67,7 +69,7 @@ pub(crate) fn run(settings: &RevokeSettings) -> Result<Report, LoadError> {
     Ok(report)
 }
 
-fn report(settings: &RevokeSettings, findings: &Findings, headline: &rounds::Headline, user: &EntityUid) -> Report {
+fn report(settings: &RevokeSettings, findings: &Findings, headline: &Headline, user: &EntityUid) -> Report {
     let common = &settings.common;
     let mut report = Report::new("revoke", common);
     let millis = |nanoseconds: u64| nanoseconds as f64 / 1e6;

@@ -165,6 +165,9 @@ async fn denials_say_who_what_and_how_to_change_it() {
     assert!(!not_delegated.delegation[0].covers);
     let fix = "/bin/portcullis grant --for ada --agent release-bot --action github/read_repository --resource Repository::corp/website";
     assert_eq!(not_delegated.fix.as_deref(), Some(fix));
+    let no_grant = harness.check(question("release-bot", "mail/send", "Mailbox::chen", None)).await;
+    assert_eq!((no_grant.reason, no_grant.fix), (Reason::NotDelegated, None));
+    assert!(no_grant.words.ends_with("policy does not permit it either"), "{}", no_grant.words);
 
     for (wrong, code, hint) in [
         (question("triag-bot", "slack/post_message", "Channel::general", None), ErrorCode::NotFound, "`triage-bot`"),
@@ -313,6 +316,18 @@ async fn the_record_is_followed_without_gap_or_repetition() {
     };
     assert_eq!(newest.entries.len(), 2);
     assert_eq!(newest.entries[1]["number"].as_u64(), newest.next);
+    // A look at nothing new is not news itself, or following would never end.
+    let mut after = newest.next;
+    for found in [0, 0, 1, 1, 0] {
+        if found == 1 && after == newest.next {
+            harness.check(question("triage-bot", "slack/post_message", "Channel::general", None)).await;
+        }
+        let AdminReply::Audit(page) = harness.service.carry_out(&operator(), tail(after, 0)).await.unwrap() else {
+            panic!("audit")
+        };
+        assert_eq!(page.entries.len(), found, "{:?}", page.entries);
+        after = page.next;
+    }
     let unknown = AuditFilter { kind: Some("decison".to_owned()), ..AuditFilter::default() };
     let query = AuditQuery { filter: unknown, ..AuditQuery::default() };
     let refusal = harness.refused(&operator(), AdminRequest::AuditSearch(query)).await;

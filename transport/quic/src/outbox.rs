@@ -113,10 +113,11 @@ impl Outbox {
                         let reply = ask.answer(decider);
                         if !is_cut {
                             self.place(ask, reply, decider, held, mark);
-                        } else if reply.allows {
+                        } else if reply.allows && matches!(ask, Ask::One { .. }) {
                             self.allows.push(Allow { begin: 0, ask });
                             self.copy(&frame);
                         } else {
+                            // Of a batch that is cut, which of its allows still hold is not told by one answer.
                             return Err(Overtaken);
                         }
                     }

@@ -213,7 +213,7 @@ fn change_names_what_it_concerns() {
     let revoke = change(Change::Revoke(RevokeScope::Agent(uid("Agent::mailer"))));
     assert_eq!((revoke.chain, revoke.revision), (vec![uid("Agent::mailer")], Some(Revision::new(1, 4))));
     assert_eq!((revoke.by.as_deref(), revoke.event), (Some("admin root"), Some(EventId::from_bytes([5; 16]))));
-    assert_eq!(revoke.detail, Some(json!({ "revoke": { "agent": "Agent::\"mailer\"" } })));
+    assert_eq!(revoke.detail, Some(json!({ "revoke": { "agent": "Agent::mailer" } })));
     let user = change(Change::Revoke(RevokeScope::User(uid("User::ada"))));
     assert_eq!(user.subject, Some(uid("User::ada")));
     let grant = change(Change::Grant(GrantRecord {

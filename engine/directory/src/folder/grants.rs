@@ -21,6 +21,7 @@ pub(super) struct Grants {
     pub(super) states: Vec<GrantState>,
     children: HashMap<GrantIndex, Vec<GrantIndex>>,
     by_subject: HashMap<EntityIndex, Vec<(EntityIndex, GrantIndex)>>,
+    by_agent: HashMap<EntityIndex, Vec<GrantIndex>>,
 }
 
 impl Grants {
@@ -33,6 +34,7 @@ impl Grants {
         let list = self.by_subject.entry(body.subject).or_default();
         let place = list.partition_point(|entry| *entry < (body.agent, grant));
         list.insert(place, (body.agent, grant));
+        self.by_agent.entry(body.agent).or_default().push(grant);
         if let Some(parent) = body.parent {
             self.children.entry(parent).or_default().push(grant);
         }
@@ -107,10 +109,12 @@ impl Folder {
         Ok(())
     }
 
-    /// Ends the grants that `subject` gave; those of groups and the organisation stay theirs.
-    pub(super) fn bury_grants(&mut self, subject: EntityIndex) {
-        let grants: Vec<_> =
-            self.grants.by_subject.get(&subject).into_iter().flatten().map(|(_, grant)| *grant).collect();
+    /// Ends the grants of a subject and those to an agent that is gone: whoever comes under its name
+    /// later inherits nothing. Grants of groups and the organisation to others stay theirs.
+    pub(super) fn bury_grants(&mut self, gone: EntityIndex) {
+        let given = self.grants.by_subject.get(&gone).into_iter().flatten().map(|(_, grant)| *grant);
+        let held = self.grants.by_agent.get(&gone).into_iter().flatten().copied();
+        let grants: Vec<_> = given.chain(held).collect();
         for grant in grants {
             self.end_grant(grant, GrantState::Tombstone);
         }

@@ -72,7 +72,18 @@ impl Folder {
     }
 
     /// Holds whom an event names that could not be applied: its effect is unknown, so nobody acts on it.
+    /// Of a membership change, everybody it names is held, and the first of them returned.
     pub(super) fn hold_subject_of(&mut self, change: &Change) -> Option<EntityUid> {
+        if let Change::ChangeMembers { add, remove, .. } = change {
+            let source = QUARANTINE.parse().ok()?;
+            let mut first = None;
+            for uid in add.iter().chain(remove) {
+                if self.claim(uid, &source, |claim| claim.held = true).is_ok() {
+                    first.get_or_insert_with(|| uid.clone());
+                }
+            }
+            return first;
+        }
         let uid = match change {
             Change::PutEntity(record) => &record.uid,
             Change::DeleteEntity(uid) | Change::Restore(uid) => uid,

@@ -125,6 +125,7 @@ impl Reference {
             }
             Change::ChangeMembers { group, add, remove } => {
                 if add.iter().any(|member| !self.stored.contains(member) || self.would_cycle(member, group)) {
+                    add.iter().chain(remove).for_each(|member| self.quarantine(member));
                     return;
                 }
                 for member in remove {
@@ -383,4 +384,18 @@ fn a_snapshot_keeps_grants_tombstones_policies_and_refuses_damage() {
     for cut in 0..bytes.len() {
         assert!(read(&bytes[..cut]).is_err(), "cut at {cut}");
     }
+}
+
+#[test]
+fn an_agent_under_a_recycled_name_inherits_no_grant() {
+    let mut folder = folder();
+    for number in 0..3 {
+        fold(&mut folder, put(number, &[]));
+    }
+    fold(&mut folder, grant(1, 0, 1, None, 0));
+    fold(&mut folder, grant(2, 0, 2, None, 0));
+    fold(&mut folder, Change::DeleteEntity(uid(1)));
+    fold(&mut folder, put(1, &[]));
+    let state = |id| folder.world().view().grant_state(folder.world().find_grant(grant_id(id)).unwrap());
+    assert_eq!([1, 2].map(state), [GrantState::Tombstone, GrantState::Live]);
 }

@@ -38,11 +38,11 @@ async fn each_scope_ends_what_it_names_and_nothing_else() {
     engine.grant(again, admin()).await.unwrap();
     assert_eq!(reasons()[2], Reason::GrantRevoked, "a later grant revives no session");
     assert_eq!(revoke_and_wait(&engine, RevokeScope::Agent(uid("Agent::inner"))).await, 1);
-    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::GrantRevoked]);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::Permitted, Reason::AgentRevoked]);
     assert_eq!(revoke_and_wait(&engine, RevokeScope::Session { id: outer.id, until: Timestamp::MAX }).await, 1);
-    assert_eq!(reasons(), [Reason::Permitted, Reason::SessionRevoked, Reason::GrantRevoked]);
+    assert_eq!(reasons(), [Reason::Permitted, Reason::SessionRevoked, Reason::AgentRevoked]);
     assert_eq!(revoke_and_wait(&engine, RevokeScope::User(uid("User::ada"))).await, 3);
-    assert_eq!(reasons(), [Reason::UserRevoked, Reason::SessionRevoked, Reason::GrantRevoked]);
+    assert_eq!(reasons(), [Reason::UserRevoked, Reason::SessionRevoked, Reason::UserRevoked]);
     engine.restore(uid("User::ada"), admin()).await.unwrap();
     assert_eq!(reasons()[0], Reason::UserRevoked, "restoring revives no session");
     let fresh = engine.open_session(&terms("User::ada", &[]), "test").unwrap();
@@ -200,5 +200,33 @@ async fn a_credential_from_before_the_revocation_opens_no_session_after_the_rest
     engine.revoke(RevokeScope::Agent(uid("Agent::outer")), admin()).await.unwrap();
     engine.restore(uid("Agent::outer"), admin()).await.unwrap();
     assert_eq!(open(fresh, old), Err(crate::OpenError::Denied(Reason::AgentRevoked)));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entity_is_restricted_early_wherever_a_session_names_it() {
+    let (_folder, engine) = organisation().await;
+    let mut robot = EntityRecord::named(uid("User::robot"));
+    robot.parents = vec![uid("Group::staff")];
+    robot.sponsor = Some(uid("User::ben"));
+    engine.apply(vec![Change::PutEntity(robot)], Origin::Node).await.unwrap();
+    let session = engine.open_session(&terms("User::robot", &[]), "test").unwrap();
+    let mut decider = engine.decider().unwrap();
+    assert_eq!(decide(&mut decider, session.handle, "read").unwrap().verdict, Verdict::Allow);
+    // The folder's lock keeps the applier from folding: only the deny table can answer.
+    let folder = engine.shared().folder.lock().unwrap();
+    let revoking = {
+        let engine = engine.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(engine.revoke(RevokeScope::User(uid("User::ben")), admin())).unwrap()
+        })
+    };
+    let revoked = revoking.join().unwrap();
+    assert!(!engine.effective().covers(revoked.revision), "the world has not seen it");
+    assert_eq!(decide(&mut decider, session.handle, "read").unwrap().reason, Reason::SponsorInactive);
+    drop(folder);
+    engine.wait_effective(revoked.revision).await.unwrap();
+    assert_eq!(decide(&mut decider, session.handle, "read").unwrap().reason, Reason::SponsorInactive);
     engine.stop().await;
 }

@@ -42,7 +42,7 @@ fn secrets(data_dir: &Path) -> Finding {
     if exposed.is_empty() {
         return Finding::pass(
             CHECK,
-            format!("{} are their owner's alone", counted(found.len(), "key or credential", "keys and credentials")),
+            format!("nobody else may use {}", counted(found.len(), "key or credential", "keys and credentials")),
         );
     }
     let names: Vec<String> = exposed.iter().map(|path| quoted(path)).collect();
