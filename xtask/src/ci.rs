@@ -57,7 +57,7 @@ pub(crate) fn everything(workspace: &Workspace, options: &Options, tally: &mut T
 pub(crate) fn test(workspace: &Workspace, _: &Options, tally: &mut Tally) {
     tally.expect_tests();
     let command = workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--locked"]);
-    run("test", command, Reports::Tests, tally);
+    run("test", command, Reports::CargoTests, tally);
 }
 
 /// Every schedule of the dependency-free module of atomics, in a target directory of its own because
@@ -69,7 +69,7 @@ pub(crate) fn loom(workspace: &Workspace, _: &Options, tally: &mut Tally) {
         // BOUND: three preemptions find nearly every fault that schedules can show; more take hours.
         command.env("LOOM_MAX_PREEMPTIONS", "3");
     }
-    run("loom", command, Reports::Tests, tally);
+    run("loom", command, Reports::CargoTests, tally);
 }
 
 /// Licences, bans and sources. Advisories need a database that CI cannot reach: the floors in
@@ -127,7 +127,7 @@ fn runner(workspace: &Workspace, name: &str, arguments: &[&str], tally: &mut Tal
     }
     let mut command = workspace.cargo(&["run", "--release", "--locked", "-p", "portcullis-tests", "--bin", name, "--"]);
     command.args(arguments);
-    run(name, command, Reports::Tests, tally);
+    run(name, command, Reports::Runner, tally);
 }
 
 /// The cargo-deny that is installed where none is.

@@ -50,12 +50,14 @@ impl Workspace {
 }
 
 /// What a step's output must show, besides that it exits with 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reports {
     /// Nothing.
     Nothing,
-    /// At least one test, in a runner's closing line.
-    Tests,
+    /// At least one test, in `cargo test`'s closing lines.
+    CargoTests,
+    /// At least one test, in the closing line of a runner of ours.
+    Runner,
 }
 
 /// Runs a step; whether it succeeded.
@@ -63,7 +65,7 @@ pub(crate) fn run(name: &str, mut command: Command, reports: Reports, tally: &mu
     println!("\n== {name}");
     let begun = Instant::now();
     let before = tally.reported();
-    let exited_well = match stream(&mut command, tally) {
+    let exited_well = match stream(&mut command, reports, tally) {
         Ok(exited_well) => exited_well,
         Err(error) => {
             println!("could not run {command:?}: {error}");
@@ -87,7 +89,7 @@ pub(crate) fn skip(name: &str, reason: &str) {
     println!("\nskipped: {name}: {reason}");
 }
 
-fn stream(command: &mut Command, tally: &mut Tally) -> std::io::Result<bool> {
+fn stream(command: &mut Command, reports: Reports, tally: &mut Tally) -> std::io::Result<bool> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut stdout = std::io::stdout().lock();
@@ -95,7 +97,7 @@ fn stream(command: &mut Command, tally: &mut Tally) -> std::io::Result<bool> {
     while output.read_until(b'\n', &mut line)? > 0 {
         stdout.write_all(&line)?;
         stdout.flush()?;
-        tally.read(String::from_utf8_lossy(&line).trim_end());
+        tally.read(String::from_utf8_lossy(&line).trim_end(), reports);
         line.clear();
     }
     Ok(child.wait()?.success())

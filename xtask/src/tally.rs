@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::step::Reports;
+
 /// What has passed and failed so far, over all runners of one command.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -14,9 +16,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds what a line reports; a line that is no runner's closing line changes nothing.
-    pub(crate) fn read(&mut self, line: &str) {
-        if let Some((passed, failed)) = cargo_test(line).or_else(|| plain(line)) {
+    /// Adds what a line of this kind of report says; any other line changes nothing. What a program
+    /// under test prints looks like a runner's closing line, so `cargo test` is read by its own only.
+    pub(crate) fn read(&mut self, line: &str, reports: Reports) {
+        let found = match reports {
+            Reports::Nothing => None,
+            Reports::CargoTests => cargo_test(line),
+            Reports::Runner => plain(line),
+        };
+        if let Some((passed, failed)) = found {
             self.passed += passed;
             self.failed += failed;
         }
@@ -93,7 +101,12 @@ mod tests {
             "9 passed",
             "",
         ] {
-            tally.read(line);
+            tally.read(line, Reports::CargoTests);
+        }
+        assert_eq!((tally.passed, tally.failed, tally.reported()), (15, 1, 16));
+        for line in ["74 passed, 0 failed", "conformance: 5 passed, 2 failed, 1 skipped", "we saw 3 passed, 4 failed"] {
+            tally.read(line, Reports::Runner);
+            tally.read(line, Reports::Nothing);
         }
         assert_eq!((tally.passed, tally.failed, tally.reported()), (94, 3, 97));
     }
@@ -106,8 +119,8 @@ mod tests {
             tally.close()
         };
         assert_eq!(after(|_| {}), ExitCode::SUCCESS);
-        assert_eq!(after(|tally| tally.read("1 passed, 0 failed")), ExitCode::SUCCESS);
-        assert_eq!(after(|tally| tally.read("1 passed, 1 failed")), ExitCode::FAILURE);
+        assert_eq!(after(|tally| tally.read("1 passed, 0 failed", Reports::Runner)), ExitCode::SUCCESS);
+        assert_eq!(after(|tally| tally.read("1 passed, 1 failed", Reports::Runner)), ExitCode::FAILURE);
         assert_eq!(after(|tally| tally.broke("clippy")), ExitCode::FAILURE);
         assert_eq!(after(Tally::expect_tests), ExitCode::FAILURE);
     }
